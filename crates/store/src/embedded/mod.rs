@@ -1,0 +1,37 @@
+//! The embedded store: one SQLite file, the ledger. The processor writes it ([`Ledger`]); the api reads it ([`EmbeddedStats`]) at the same time.
+//!
+//! Changed in one transaction: how far each generation is settled, the statistics cells of everything settled so far, the rejected lines
+//! and the newest raw requests. So whatever instant the process dies, position and statistics agree (K2).
+
+mod cell_rows;
+mod cells;
+mod checksum;
+mod counters;
+mod customers;
+mod fault;
+mod generations;
+mod ledger;
+mod loaded;
+mod lock;
+mod meta;
+mod pool;
+mod raw;
+mod reader;
+mod rejects;
+mod requests;
+mod retention;
+mod schema;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod types;
+mod view;
+
+pub use ledger::{LEDGER_FILE, Ledger};
+pub use reader::EmbeddedStats;
+pub use requests::EmbeddedRequests;
+pub use types::{
+    GenerationId, GenerationRecord, GenerationState, Head, LedgerError, LedgerOptions, LedgerTotals,
+    NewGeneration, Pending, Reject, SettledSegment, StoredRequest,
+};
+pub use view::{KeptReject, LedgerView};

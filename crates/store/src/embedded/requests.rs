@@ -1,0 +1,44 @@
+//! The write side of the embedded store: nothing to do, because its requests travel with the ledger's own transaction
+//! ([`super::Ledger::apply`]), and the ledger itself knows the generations and the owner.
+
+use bytes::Bytes;
+
+use crate::{Owner, PlacedRequest, RequestStore, StoredGeneration, Trouble};
+
+/// Takes requests for the embedded store.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EmbeddedRequests;
+
+impl RequestStore for EmbeddedRequests {
+    async fn prepare(&self) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn encode(&self, _request: &PlacedRequest<'_>, _body: &mut Vec<u8>) {}
+
+    async fn write(&self, _body: Bytes) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    /// None: a processor that has lost its ledger has lost the statistics with it, so it counts everything anew under any keys.
+    async fn generations(&self, _source: &str) -> Result<Vec<StoredGeneration>, Trouble> {
+        Ok(Vec::new())
+    }
+
+    async fn register_generation(&self, _generation: &StoredGeneration) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    /// None: the ledger's lock keeps a second processor away.
+    async fn owner(&self, _source: &str) -> Result<Option<Owner>, Trouble> {
+        Ok(None)
+    }
+
+    async fn publish_owner(&self, _owner: &Owner) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        "embedded".to_owned()
+    }
+}

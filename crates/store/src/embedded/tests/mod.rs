@@ -1,0 +1,9 @@
+//! Tests of the embedded store, against a plain recount that keeps every request.
+
+mod crash;
+mod damage;
+mod ledger;
+mod reader;
+mod recount;
+mod retention;
+mod support;

@@ -1,0 +1,175 @@
+//! The Flux that is asked, and the values that go with it. Scripts are constant text made of the schema's names; whatever comes from outside travels beside them as
+//! a syntax tree of literals (I3), so that no id or date can ever be read as code.
+//!
+//! InfluxDB OSS merges the tree (`extern`) before the script; a literal that is reached through `params` is still pushed down to the storage engine.
+
+use serde_json::{Value, json};
+
+use stats::TimeRange;
+
+use super::schema::{generations, processors, requests};
+
+/// The first and last second that InfluxDB's nanoseconds can reach.
+const TIME_MIN_SECOND: i64 = -9_223_372_036;
+const TIME_MAX_SECOND: i64 = 9_223_372_036;
+
+/// The values of a question, each a literal.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Params(Vec<Value>);
+
+impl Params {
+    /// A text, whatever it holds.
+    pub(super) fn text(self, name: &'static str, value: &str) -> Params {
+        self.with(name, json!({ "type": "StringLiteral", "value": value }))
+    }
+
+    /// An instant, in seconds since 1970. What InfluxDB cannot reach is brought to its nearest instant, before and after which nothing is stored.
+    pub(super) fn second(self, name: &'static str, second: i64) -> Params {
+        let second = second.clamp(TIME_MIN_SECOND, TIME_MAX_SECOND);
+        let time = chrono::DateTime::from_timestamp(second, 0).expect("in the years 1677 to 2262");
+        let text = time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        self.with(name, json!({ "type": "DateTimeLiteral", "value": text }))
+    }
+
+    /// The range of all time.
+    pub(super) fn every_second(self) -> Params {
+        self.second("start", i64::MIN).second("stop", i64::MAX)
+    }
+
+    fn with(mut self, name: &'static str, literal: Value) -> Params {
+        self.0.push(
+            json!({ "type": "Property", "key": { "type": "Identifier", "name": name }, "value": literal }),
+        );
+        self
+    }
+
+    /// All values as the Flux file `option params = {name: literal, …}`. Its `imports` must be there, even as null.
+    pub(super) fn into_extern(self) -> Value {
+        json!({
+            "type": "File",
+            "package": null,
+            "imports": null,
+            "body": [{
+                "type": "OptionStatement",
+                "assignment": {
+                    "type": "VariableAssignment",
+                    "id": { "type": "Identifier", "name": "params" },
+                    "init": { "type": "ObjectExpression", "properties": self.0 },
+                },
+            }],
+        })
+    }
+}
+
+/// The part of a range that InfluxDB can reach; None when nothing can lie in it.
+pub(super) fn reachable(range: TimeRange) -> Option<TimeRange> {
+    let from_second = range.from_second.clamp(TIME_MIN_SECOND, TIME_MAX_SECOND);
+    let to_second = range.to_second.clamp(TIME_MIN_SECOND, TIME_MAX_SECOND);
+    (from_second < to_second).then_some(TimeRange { from_second, to_second })
+}
+
+/// The result that counts requests.
+pub(super) const REQUESTS: &str = "requests";
+/// The result with the latencies, one row each.
+pub(super) const LATENCIES: &str = "latencies";
+/// The result with the newest request.
+pub(super) const LAST: &str = "last";
+
+/// Statistics of `params.start` to `params.stop`, of `params.customer` or of all customers.
+///
+/// Requests are counted by day and success in the storage engine (one row for each series and day). Latencies are wanted as whole microseconds, summed
+/// exactly, and as quantiles of the range and of each day. The engine can sum floats only, which drifts by a microsecond from some million values on, and has
+/// no quantiles; Flux itself takes 9 µs a value to tell days apart (`window`), against 2 µs for sending it. So the values come as they are, read once.
+pub(super) fn stats_script(one_customer: bool) -> String {
+    let (measurement, success) = (requests::MEASUREMENT, requests::SUCCESS);
+    let (status_code, duration) = (requests::STATUS_CODE, requests::DURATION);
+    let whose = if one_customer {
+        format!(" and r.{} == params.customer", requests::CUSTOMER_ID)
+    } else {
+        String::new()
+    };
+    format!(
+        r#"// tailgauge: statistics
+points = (field) => from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == field{whose})
+
+points(field: "{status_code}")
+    |> aggregateWindow(every: 1d, fn: count, createEmpty: false, timeSrc: "_start")
+    |> keep(columns: ["_time", "_value", "{success}"])
+    |> yield(name: "{REQUESTS}")
+
+points(field: "{duration}")
+    |> keep(columns: ["_time", "_value"])
+    |> yield(name: "{LATENCIES}")
+"#
+    )
+}
+
+/// All customers: how many requests of each, and the newest.
+pub(super) fn customers_script() -> String {
+    let (measurement, customer_id, status_code) =
+        (requests::MEASUREMENT, requests::CUSTOMER_ID, requests::STATUS_CODE);
+    format!(
+        r#"// tailgauge: customers
+points = () => from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == "{status_code}")
+    |> group(columns: ["{customer_id}"])
+
+points()
+    |> count()
+    |> yield(name: "{REQUESTS}")
+
+points()
+    |> last()
+    |> keep(columns: ["{customer_id}", "_time"])
+    |> yield(name: "{LAST}")
+"#
+    )
+}
+
+/// The newest heartbeat of each source: when, and what it said.
+pub(super) fn freshness_script() -> String {
+    let (measurement, source) = (processors::MEASUREMENT, processors::SOURCE);
+    let (heartbeat, as_of) = (processors::HEARTBEAT_US, processors::AS_OF_US);
+    format!(
+        r#"// tailgauge: freshness
+from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and (r._field == "{heartbeat}" or r._field == "{as_of}"))
+    |> last()
+    |> keep(columns: ["{source}", "_field", "_value"])
+"#
+    )
+}
+
+/// The first line of the question for a source's generations, by which a stand-in knows it.
+pub(super) const GENERATIONS_MARK: &str = "// tailgauge: generations of a source";
+/// The first line of the question for a source's owner.
+pub(super) const OWNER_MARK: &str = "// tailgauge: owner of a source";
+
+/// All generations of `params.source`: rows with `_time`, the head and `_value` = start.
+pub(super) fn generations_script() -> String {
+    let (measurement, source, field) = (generations::MEASUREMENT, generations::SOURCE, generations::START);
+    format!(
+        r#"{GENERATIONS_MARK}
+from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r.{source} == params.source and r._field == "{field}")
+"#
+    )
+}
+
+/// The newest point of `params.source`: one row for each field, with `_field` and `_value`.
+pub(super) fn owner_script() -> String {
+    let (measurement, source) = (processors::MEASUREMENT, processors::SOURCE);
+    format!(
+        r#"{OWNER_MARK}
+from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r.{source} == params.source)
+    |> last()
+"#
+    )
+}

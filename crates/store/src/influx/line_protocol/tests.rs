@@ -1,0 +1,146 @@
+//! The encoder against lines written by hand, and against the stand-in's own reader of lines.
+
+use logline::{CustomerId, Latency, LogTime, Record, RequestPath, Status};
+use proptest::prelude::*;
+
+use super::*;
+use crate::KeyStart;
+use crate::influx::fake::{FieldValue, parse_line};
+
+fn line(
+    source: &str,
+    customer: &str,
+    path: Option<&str>,
+    status: u16,
+    micros: Option<u64>,
+    time_nanos: i64,
+) -> String {
+    let record = Record {
+        time: LogTime { second: time_nanos / 1_000_000_000, nanos: 0, ambiguous: false },
+        customer: CustomerId::new(customer).expect("a customer"),
+        path: path.map(|path| RequestPath::new(path).expect("a path")),
+        status: Status::new(status).expect("a status"),
+        latency: micros.map(|micros| Latency::from_micros(micros).expect("a latency")),
+    };
+    let mut body = b"before\n".to_vec();
+    push_request(&PlacedRequest { source, record, time_nanos }, &mut body);
+    String::from_utf8(body).expect("UTF-8").strip_prefix("before\n").expect("only appended to").to_owned()
+}
+
+#[test]
+fn the_default_line_is_the_originals_point() {
+    let text =
+        line("main", "cust_5", Some("/api/v1/resource4"), 200, Some(772_000), 1_726_330_535_000_000_042);
+    insta::assert_snapshot!(text, @r#"api_requests,customer_id=cust_5,success=1 duration=0.772,request_path="/api/v1/resource4",status_code=200i 1726330535000000042"#);
+}
+
+#[test]
+fn other_sources_are_a_tag_and_what_is_absent_is_left_out() {
+    insta::assert_snapshot!(line("eu 1", "a", None, 404, None, 7), @"api_requests,customer_id=a,source=eu\\ 1,success=0 status_code=404i 7");
+    insta::assert_snapshot!(line("main", "a", None, 399, Some(1), -1), @"api_requests,customer_id=a,success=1 duration=0.000001,status_code=399i -1");
+}
+
+#[test]
+fn escapes() {
+    let text = line("main", r#"a,b=c d\e"f"#, Some(r#"/x y,z="q"\w"#), 100, Some(0), 0);
+    insta::assert_snapshot!(text, @r#"api_requests,customer_id=a\,b\=c\ d\e"f,success=0 duration=0,request_path="/x y,z=\"q\"\\w",status_code=100i 0"#);
+}
+
+#[test]
+fn durations_are_the_microseconds_as_decimals() {
+    for (micros, expected) in [
+        (0, "0"),
+        (1, "0.000001"),
+        (10, "0.00001"),
+        (772_000, "0.772"),
+        (1_000_000, "1"),
+        (1_000_001, "1.000001"),
+        (1_500_000, "1.5"),
+        (60_000_000, "60"),
+        (86_400_000_000, "86400"),
+        (86_399_999_999, "86399.999999"),
+    ] {
+        let mut body = Vec::new();
+        push_seconds(&mut body, Latency::from_micros(micros).expect("a latency"));
+        assert_eq!(String::from_utf8(body).expect("ASCII"), expected);
+    }
+}
+
+#[test]
+fn generations_and_owners_keep_all_their_bits() {
+    let mut body = Vec::new();
+    let start = KeyStart(u64::MAX - 1);
+    let generation = StoredGeneration {
+        source: "main".to_owned(),
+        head: "00ff".to_owned(),
+        start,
+        first_seen_second: 1_726_330_535,
+    };
+    push_generation(&generation, &mut body);
+    let mut owner = Owner {
+        source: "main".to_owned(),
+        ledger: "led\"ger\\1".to_owned(),
+        commit: 7,
+        heartbeat_micros: 1_726_330_535_000_001,
+        as_of_micros: None,
+        released: false,
+    };
+    push_owner(&owner, &mut body);
+    owner.as_of_micros = Some(1_726_330_534_000_000);
+    owner.released = true;
+    push_owner(&owner, &mut body);
+    insta::assert_snapshot!(String::from_utf8(body).expect("UTF-8"), @r#"
+    api_log_generations,head=00ff,source=main start=-2i 1726330535000000000
+    api_processors,source=main as_of_us=-1i,commit=7i,heartbeat_us=1726330535000001i,ledger="led\"ger\\1",released=false 1726329600000000000
+    api_processors,source=main as_of_us=1726330534000000i,commit=7i,heartbeat_us=1726330535000001i,ledger="led\"ger\\1",released=true 1726329600000000000
+    "#);
+}
+
+/// Text that a log can hold and line protocol finds hard.
+fn text(max: usize) -> impl Strategy<Value = String> {
+    let odd = prop::sample::select(vec![
+        ',', '=', ' ', '"', '\\', '$', '{', '}', '#', 'i', 'é', '\u{200b}', '漢', '😀', 'a', '0', '-',
+    ]);
+    prop::collection::vec(prop_oneof![3 => odd, 1 => any::<char>()], 1..max)
+        .prop_map(|chars| chars.into_iter().filter(|c| !c.is_control()).collect::<String>())
+        .prop_filter("neither empty nor ending in a backslash", |text| {
+            !text.is_empty() && !text.ends_with('\\')
+        })
+}
+
+proptest! {
+    /// Whatever a record holds reads back as it was, as one line (I2).
+    #[test]
+    fn i2_every_record_reads_back_as_it_was(
+        customer in text(40),
+        path in prop::option::of(text(60)),
+        source in prop_oneof![Just("main".to_owned()), text(8)],
+        status in 100_u16..600,
+        micros in prop::option::of(prop_oneof![0_u64..20_000_000, 0_u64..=86_400_000_000]),
+        time_nanos in 0_i64..=i64::MAX,
+    ) {
+        let text = line(&source, &customer, path.as_deref(), status, micros, time_nanos);
+        let whole = text.strip_suffix('\n').expect("ends in a newline");
+        prop_assert!(!whole.contains('\n'));
+        let point = parse_line(whole).map_err(TestCaseError::fail)?;
+
+        let mut tags = vec![("customer_id", customer.as_str()), ("success", if (200..400).contains(&status) { "1" } else { "0" })];
+        if source != "main" {
+            tags.insert(1, ("source", &source));
+        }
+        prop_assert_eq!(point.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect::<Vec<_>>(), tags);
+        prop_assert_eq!(&point.measurement, "api_requests");
+        prop_assert_eq!(point.time_nanos, time_nanos);
+        prop_assert_eq!(&point.fields["status_code"], &FieldValue::Integer(i64::from(status)));
+        prop_assert_eq!(point.fields.get("request_path").cloned(), path.map(FieldValue::Text));
+        let stored = point.fields.get("duration").map(|value| match value {
+            FieldValue::Float(seconds) => (seconds * 1e6).round(),
+            other => panic!("duration is {other:?}"),
+        });
+        #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+        let expected = micros.map(|micros| micros as f64);
+        prop_assert_eq!(stored, expected);
+        let expected_fields = 1 + usize::from(micros.is_some()) + usize::from(point.fields.contains_key("request_path"));
+        prop_assert_eq!(point.fields.len(), expected_fields);
+    }
+}

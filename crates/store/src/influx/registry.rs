@@ -1,0 +1,98 @@
+//! What the processor keeps about itself in InfluxDB: the generations of its logs, and who owns a source. Asked by Flux; written like any other points.
+
+use std::collections::BTreeMap;
+
+use super::csv::{AnswerError, Row};
+use super::flux::{self, Params};
+use super::http::Http;
+use super::query::{AskError, ask};
+use super::schema::{generations, processors, source_value};
+use crate::{KeyStart, Owner, StoredGeneration};
+
+/// All generations of a source, in the order in which they were first seen.
+pub(super) async fn read_generations(
+    http: &Http,
+    org: &str,
+    bucket: &str,
+    source: &str,
+) -> Result<Vec<StoredGeneration>, AskError> {
+    // By head and start: one that was registered twice is one generation, first seen when it was first seen.
+    let mut found: BTreeMap<(String, KeyStart), i64> = BTreeMap::new();
+    ask(http, org, &flux::generations_script(), params(bucket, source), |row| {
+        let start: i64 = row.parse("_value")?;
+        let (second, _) = row.time("_time")?;
+        let key = (row.require(generations::HEAD)?.to_owned(), KeyStart(start.cast_unsigned()));
+        found.entry(key).and_modify(|seen| *seen = second.min(*seen)).or_insert(second);
+        Ok(())
+    })
+    .await?;
+    let mut generations: Vec<StoredGeneration> = found
+        .into_iter()
+        .map(|((head, start), first_seen_second)| StoredGeneration {
+            source: source.to_owned(),
+            head,
+            start,
+            first_seen_second,
+        })
+        .collect();
+    generations.sort_by_key(|generation| (generation.first_seen_second, generation.start));
+    Ok(generations)
+}
+
+/// The last owner of a source.
+pub(super) async fn read_owner(
+    http: &Http,
+    org: &str,
+    bucket: &str,
+    source: &str,
+) -> Result<Option<Owner>, AskError> {
+    let mut fields = OwnerFields::default();
+    ask(http, org, &flux::owner_script(), params(bucket, source), |row| fields.take(row)).await?;
+    Ok(fields.owner(source))
+}
+
+/// Every instant that InfluxDB knows: what a processor left behind is found however old it is.
+fn params(bucket: &str, source: &str) -> Params {
+    Params::default()
+        .text("bucket", bucket)
+        .text("source", &source_value(source))
+        .second("start", i64::MIN)
+        .second("stop", i64::MAX)
+}
+
+/// The fields of an owner's point, each of which is a row.
+#[derive(Debug, Default)]
+struct OwnerFields {
+    ledger: Option<String>,
+    commit: Option<u64>,
+    heartbeat_micros: Option<i64>,
+    as_of_micros: Option<i64>,
+    released: Option<bool>,
+}
+
+impl OwnerFields {
+    fn take(&mut self, row: &Row<'_>) -> Result<(), AnswerError> {
+        match row.require("_field")? {
+            processors::LEDGER => self.ledger = Some(row.require("_value")?.to_owned()),
+            processors::COMMIT => self.commit = Some(row.parse("_value")?),
+            processors::HEARTBEAT_US => self.heartbeat_micros = Some(row.parse("_value")?),
+            processors::AS_OF_US => self.as_of_micros = Some(row.parse("_value")?),
+            processors::RELEASED => self.released = Some(row.parse("_value")?),
+            // A later version may say more.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// None unless a whole point was found: a point is stored whole or not at all.
+    fn owner(self, source: &str) -> Option<Owner> {
+        Some(Owner {
+            source: source.to_owned(),
+            ledger: self.ledger?,
+            commit: self.commit?,
+            heartbeat_micros: self.heartbeat_micros?,
+            as_of_micros: self.as_of_micros.filter(|as_of| *as_of != processors::AS_OF_UNKNOWN),
+            released: self.released?,
+        })
+    }
+}

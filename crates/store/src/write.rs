@@ -1,0 +1,117 @@
+//! The side that takes requests: what the processor asks of a store. One call, one attempt; nothing here waits or retries.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use logline::Record;
+
+use crate::KeyStart;
+
+/// A request with its place: all that a store keeps of it.
+#[derive(Clone, Copy, Debug)]
+pub struct PlacedRequest<'a> {
+    /// Which log it came from; `main` is the default log.
+    pub source: &'a str,
+    /// The request.
+    pub record: Record<'a>,
+    /// Its time with its place in the lower digits ([`crate::point_time_nanos`]).
+    pub time_nanos: i64,
+}
+
+/// Why an attempt did not succeed, told apart by what the caller must do next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// The store is away, slow or busy (refused connection, timeout, cut answer, 429, 5xx): the same bytes again, later. What was sent may have been stored.
+    #[error("{why}")]
+    TryLater {
+        /// What happened.
+        why: String,
+        /// What the store asked for (`Retry-After`).
+        after: Option<Duration>,
+    },
+    /// Token, organization, bucket or schema are wrong (401, 403, 404, field type conflict): nobody's data is at fault. Pause, say the fix, keep trying slowly.
+    #[error("{why}; {fix}")]
+    Misconfigured {
+        /// What happened.
+        why: String,
+        /// What to do about it.
+        fix: String,
+    },
+    /// The body is too large (413): send halves.
+    #[error("{why}")]
+    TooLarge {
+        /// What happened.
+        why: String,
+    },
+    /// The store does not take something in this body (400, other 422): find the lines and reject only a line that is refused alone.
+    /// Other lines of the body may or may not have been stored.
+    #[error("{why}")]
+    Refused {
+        /// The store's words.
+        why: String,
+    },
+}
+
+/// A generation as the store remembers it, for a processor that has lost its ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredGeneration {
+    /// The log's source.
+    pub source: String,
+    /// Fingerprint of the generation's head, as hex digits.
+    pub head: String,
+    /// Its place in the sequence of all bytes of the source.
+    pub start: KeyStart,
+    /// When it was first seen, in seconds since 1970.
+    pub first_seen_second: i64,
+}
+
+/// Who writes a source's points: the last heartbeat of a processor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The log's source.
+    pub source: String,
+    /// Id of the ledger that counts this source.
+    pub ledger: String,
+    /// The ledger's commit number.
+    pub commit: u64,
+    /// When it last said so, in microseconds since 1970.
+    pub heartbeat_micros: i64,
+    /// Every line that was readable at this instant has been stored or rejected; microseconds since 1970. None before the first look has settled.
+    pub as_of_micros: Option<i64>,
+    /// It stopped cleanly and claims nothing any more.
+    pub released: bool,
+}
+
+/// What the processor asks of a store. Implemented by `influx::InfluxRequests` and `embedded::EmbeddedRequests`.
+pub trait RequestStore: Send + Sync + 'static {
+    /// Reaches the store and makes what is missing and permitted (the bucket). Called before the first write, and again after trouble.
+    fn prepare(&self) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// Appends one request to a body: exactly one line of it, ending in `\n`. The embedded store, whose requests travel with the ledger's
+    /// transaction, appends nothing.
+    fn encode(&self, request: &PlacedRequest<'_>, body: &mut Vec<u8>);
+
+    /// Stores a body made by [`RequestStore::encode`]. `Ok` means durable and queryable. Writing the same body twice changes nothing.
+    fn write(&self, body: Bytes) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// The generations of a source that were registered before.
+    fn generations(
+        &self,
+        source: &str,
+    ) -> impl Future<Output = Result<Vec<StoredGeneration>, Trouble>> + Send;
+
+    /// Remembers a generation durably, before its first request is sent.
+    fn register_generation(
+        &self,
+        generation: &StoredGeneration,
+    ) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// The last owner of a source, if any ever was.
+    fn owner(&self, source: &str) -> impl Future<Output = Result<Option<Owner>, Trouble>> + Send;
+
+    /// Says that this ledger owns a source (heartbeat), or no longer does.
+    fn publish_owner(&self, owner: &Owner) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// A short name for logs and `status`: `embedded`, or `influxdb http://…`, without secrets.
+    fn describe(&self) -> String;
+}

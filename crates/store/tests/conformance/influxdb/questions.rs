@@ -1,0 +1,65 @@
+//! What the storage engine was given to do: counted there, not dragged into Flux point by point. Seen in the server's own profile of each script.
+
+use serde_json::json;
+use store::RequestStore;
+use store::influx::InfluxRequests;
+use store::influx::testing::{RealInflux, customers_script, stats_script};
+
+use crate::log::{DAY_0, Log, request};
+use crate::subject::encode;
+
+/// The operations in the server's profile of a script, the engine's (`influxdb.`) and those of Flux (`universe.`).
+async fn operations(script: &str, values: serde_json::Value) -> Vec<String> {
+    let influx = RealInflux::shared().await;
+    let config = influx.fresh().await;
+    let store = InfluxRequests::new(config.clone()).expect("good settings");
+    let log = Log::of((0..50).map(|second| request(DAY_0 + second, "cust_5", 200, 100)).collect());
+    store.write(encode(&store, &log).into()).await.expect("stored");
+
+    // Here, and only here, values are written into the script: they are the suite's own.
+    let mut params = values;
+    params["bucket"] = json!(format!("{:?}", config.bucket));
+    params["start"] = json!("2024-09-01T00:00:00Z");
+    params["stop"] = json!("2024-10-01T00:00:00Z");
+    let fields: Vec<String> = params
+        .as_object()
+        .expect("an object")
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", value.as_str().expect("a text")))
+        .collect();
+    let script = format!(
+        "import \"profiler\"\noption profiler.enabledProfilers = [\"operator\"]\noption params = {{{}}}\n{script}",
+        fields.join(", ")
+    );
+    let rows = influx.flux(&script).await;
+    let profile = rows
+        .into_iter()
+        .filter(|row| row.get("_measurement").is_some_and(|name| name == "profiler/operator"));
+    let mut types: Vec<String> = profile.filter_map(|mut row| row.remove("Type")).collect();
+    types.sort_unstable();
+    types
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_are_counted_by_day_in_the_engine() {
+    // The engine filters and counts; what is left to Flux is to drop columns. A filter or count of Flux's own would be here by its name.
+    let expected = [
+        "*influxdb.readFilterSource",
+        "*influxdb.readWindowAggregateSource",
+        "*universe.schemaMutationTransformation",
+        "*universe.schemaMutationTransformation",
+    ];
+    let one = operations(&stats_script(true), json!({ "customer": "\"cust_5\"" })).await;
+    assert_eq!(one, expected);
+    let all = operations(&stats_script(false), json!({})).await;
+    assert_eq!(all, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn customers_are_counted_in_the_engine() {
+    let operations = operations(&customers_script(), json!({})).await;
+    assert_eq!(
+        operations,
+        ["*influxdb.readGroupSource", "*influxdb.readGroupSource", "*universe.schemaMutationTransformation"]
+    );
+}

@@ -1,0 +1,47 @@
+//! One and the same suite for both stores: what is asked of a [`store::StatsStore`] after lines were stored must be what an independent recount of these lines says, whichever store it is;
+//! and both must say the same to the last digit. What only InfluxDB has to show (its own client, https, its faults) follows in `influxdb/`.
+//!
+//! `embedded::` needs nothing. `real::` and `equal::` need an InfluxDB 2 and fail without one, saying how to get it.
+
+mod cases;
+mod equal;
+mod influxdb;
+mod log;
+mod recount;
+mod subject;
+
+/// The suite for one store: each case gets an empty one.
+macro_rules! suite {
+    ($subject:expr) => {
+        suite!($subject;
+            answers_are_an_exact_recount,
+            x1_a_thousand_identical_lines_of_a_second_are_a_thousand,
+            i2_a_replay_changes_nothing,
+            i3_odd_ids_are_found_by_their_exact_text_and_never_a_neighbour,
+            ranges_are_half_open,
+            days_without_requests_are_absent,
+            an_unknown_customer_and_an_empty_range_have_no_requests,
+            an_empty_store_has_no_requests,
+            several_sources_are_summed,
+            latencies_and_paths_may_be_absent,
+            customers_come_in_pages_in_byte_order,
+            the_answer_is_as_fresh_as_the_processor_said,
+        );
+    };
+    ($subject:expr; $($case:ident,)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                crate::cases::$case($subject).await;
+            }
+        )*
+    };
+}
+
+mod embedded {
+    suite!(crate::subject::Embedded::new());
+}
+
+mod real {
+    suite!(crate::subject::Influx::new().await);
+}
