@@ -1,0 +1,400 @@
+//! The bookkeeper: the one thread that owns the ledger. It moves the frontier, applies what it passes in file order, and commits. Everything that becomes durable goes
+//! through here, so position and statistics can never disagree (K2).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use store::KeyStart;
+use store::embedded::{
+    GenerationId, GenerationRecord, GenerationState, Head, Ledger, LedgerError, NewGeneration,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::account::Account;
+use crate::counters::Counters;
+use crate::frontier::Frontier;
+use crate::health::{Concern, Health, Severity};
+use crate::lines::Settled;
+
+/// What may wait in memory for a commit, whatever the last one cost.
+const COMMIT_BYTES: usize = 8 << 20;
+/// The longest that applied lines wait for their commit while lines keep coming.
+const COMMIT_AGE: Duration = Duration::from_millis(500);
+/// The ledger's thread spends at most a fifth of its time on commits while lines keep coming: a commit rests for that many times what the last one took.
+const COMMIT_REST: u32 = 4;
+/// A silent ledger is committed that often all the same, since what has become too old is dropped with a commit.
+const COMMIT_SILENT: Duration = Duration::from_secs(300);
+/// How long the ledger rests after it could not be written.
+const LEDGER_PAUSE: Duration = Duration::from_millis(500);
+/// How often the freshness of a silent log is noted.
+const AS_OF_EVERY: Duration = Duration::from_millis(900);
+
+/// What the bookkeeper is told. The channel has no limit of its own: what can wait in it is bounded by the memory budget that every piece carries.
+#[derive(Debug)]
+pub enum ToLedger {
+    /// Pieces that settled, in any order.
+    Settled(Vec<Settled>),
+    /// A generation is followed from now on: a new one is remembered, one that is known goes on from its mark.
+    Begin {
+        /// What was seen.
+        generation: NewGeneration,
+        /// Its id when it is known already.
+        known: Option<GenerationId>,
+        /// Where the id goes.
+        reply: SyncSender<GenerationId>,
+    },
+    /// What the ledger knows of a source is asked for.
+    Known {
+        /// Which.
+        source: String,
+        /// Where the generations go, oldest first.
+        reply: SyncSender<Vec<GenerationRecord>>,
+    },
+    /// Head and start of a generation are decided: durable before the reply.
+    Start {
+        /// Whose.
+        id: GenerationId,
+        /// Its head.
+        head: Head,
+        /// Its start.
+        start: KeyStart,
+        /// Answered when it is durable.
+        reply: SyncSender<()>,
+    },
+    /// A generation was found under this path with this size.
+    Seen {
+        /// Which.
+        id: GenerationId,
+        /// Where.
+        path: PathBuf,
+        /// Its file.
+        device_inode: (u64, u64),
+        /// Its size.
+        size_bytes: u64,
+    },
+    /// A generation was read to its end and will not grow any more.
+    Finish {
+        /// Which.
+        id: GenerationId,
+        /// The place after its last byte.
+        end: u64,
+    },
+    /// Bytes proven unreadable.
+    Lost {
+        /// Of which log.
+        source: Arc<str>,
+        /// Why.
+        reason: &'static str,
+        /// How many.
+        bytes: u64,
+    },
+    /// Bytes skipped on purpose.
+    Skipped {
+        /// Of which log.
+        source: Arc<str>,
+        /// How many.
+        bytes: u64,
+    },
+    /// Everything readable at `as_of_micros` was handed on: everything before these places.
+    Look {
+        /// When, in microseconds since 1970.
+        as_of_micros: i64,
+        /// The place up to which each generation was handed on.
+        marks: Vec<(GenerationId, u64)>,
+    },
+}
+
+/// What has become durable, for those who tell others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Durable {
+    /// Number of the last commit.
+    pub commit: u64,
+    /// Everything readable at this instant is in it; microseconds since 1970.
+    pub as_of_micros: Option<i64>,
+}
+
+/// How the bookkeeper ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Everything it was given is durable.
+    Saved,
+    /// The ledger could not be written until the stop's deadline, or it is damaged.
+    Unsaved,
+}
+
+/// What the bookkeeper shares with others.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// The account of lines.
+    pub account: Arc<Account>,
+    /// Readiness.
+    pub health: Arc<Health>,
+    /// Metrics.
+    pub counters: Arc<Counters>,
+    /// Settled marks, for `status`.
+    pub settled: Arc<std::sync::Mutex<HashMap<GenerationId, u64>>>,
+    /// Where durability is told.
+    pub durable: watch::Sender<Durable>,
+    /// Ends all patience.
+    pub give_up: CancellationToken,
+}
+
+/// The bookkeeper.
+#[derive(Debug)]
+pub struct Bookkeeper {
+    ledger: Ledger,
+    frontier: Frontier,
+    surroundings: Surroundings,
+    finishing: HashMap<GenerationId, (u64, PathBuf, (u64, u64))>,
+    seen: HashMap<GenerationId, (PathBuf, (u64, u64))>,
+    look: Option<(i64, Vec<(GenerationId, u64)>)>,
+    next_look: Option<(i64, Vec<(GenerationId, u64)>)>,
+    as_of_micros: Option<i64>,
+    as_of_noted: Instant,
+    dirty: bool,
+    last_commit: Instant,
+    last_commit_took: Duration,
+}
+
+impl Bookkeeper {
+    /// A bookkeeper for an open ledger.
+    pub fn new(ledger: Ledger, surroundings: Surroundings) -> Self {
+        let now = Instant::now();
+        Self {
+            ledger,
+            frontier: Frontier::default(),
+            surroundings,
+            finishing: HashMap::new(),
+            seen: HashMap::new(),
+            look: None,
+            next_look: None,
+            as_of_micros: None,
+            as_of_noted: now,
+            dirty: false,
+            last_commit: now,
+            last_commit_took: Duration::ZERO,
+        }
+    }
+
+    /// Works until everyone who could tell it something is gone, then commits the rest.
+    pub fn run(mut self, messages: &Receiver<ToLedger>) -> Ended {
+        match self.work(messages).and_then(|()| self.commit()) {
+            Ok(()) => Ended::Saved,
+            Err(error) => {
+                self.surroundings.health.raise(Concern::Ledger, Severity::NeedsAction, &error.to_string());
+                Ended::Unsaved
+            }
+        }
+    }
+
+    fn work(&mut self, messages: &Receiver<ToLedger>) -> Result<(), LedgerError> {
+        loop {
+            let message = match messages.try_recv() {
+                Ok(message) => message,
+                Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Empty) => {
+                    // Nobody waits: few lines become visible at once. A costly commit pays itself back in quiet time first.
+                    let due = self
+                        .dirty
+                        .then(|| self.last_commit + (self.last_commit_took * COMMIT_REST).min(COMMIT_AGE));
+                    match due.map(|due| due.saturating_duration_since(Instant::now())) {
+                        Some(Duration::ZERO) => {
+                            self.commit()?;
+                            continue;
+                        }
+                        wait => match messages.recv_timeout(wait.unwrap_or(Duration::from_secs(3600))) {
+                            Ok(message) => message,
+                            Err(RecvTimeoutError::Timeout) => continue,
+                            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                        },
+                    }
+                }
+            };
+            self.take(message)?;
+            let since = self.last_commit.elapsed();
+            let rested = since >= COMMIT_AGE.max(self.last_commit_took * COMMIT_REST);
+            if self.dirty && (rested || self.ledger.pending().bytes >= COMMIT_BYTES) {
+                self.commit()?;
+            }
+        }
+    }
+
+    fn take(&mut self, message: ToLedger) -> Result<(), LedgerError> {
+        match message {
+            ToLedger::Settled(pieces) => return self.settle(pieces),
+            ToLedger::Begin { generation, known, reply } => {
+                let settled = generation.settled_offset;
+                let id = match known {
+                    Some(id) => id,
+                    None => {
+                        self.dirty = true;
+                        self.persist(|ledger| ledger.add_generation(&generation))?
+                    }
+                };
+                self.finishing.remove(&id);
+                self.seen.insert(id, (generation.path, (generation.device, generation.inode)));
+                if generation.state == GenerationState::Open {
+                    self.frontier.begin(id, settled);
+                    self.note_settled(id);
+                }
+                answer(&reply, id);
+            }
+            ToLedger::Known { source, reply } => {
+                let known = self.persist(|ledger| ledger.generations(&source))?;
+                answer(&reply, known);
+            }
+            ToLedger::Start { id, head, start, reply } => {
+                self.persist(|ledger| ledger.set_start(id, &head, start))?;
+                answer(&reply, ());
+            }
+            ToLedger::Seen { id, path, device_inode, size_bytes } => {
+                self.seen.insert(id, (path.clone(), device_inode));
+                self.persist(|ledger| {
+                    ledger.update_generation(id, &path, device_inode, size_bytes, GenerationState::Open)
+                })?;
+                self.dirty = true;
+            }
+            ToLedger::Finish { id, end } => {
+                let (path, device_inode) = self.seen.get(&id).cloned().unwrap_or_default();
+                self.finishing.insert(id, (end, path, device_inode));
+                self.finish_settled()?;
+            }
+            ToLedger::Lost { source, reason, bytes } => {
+                self.persist(|ledger| ledger.add_lost_bytes(&source, reason, bytes))?;
+                self.dirty = true;
+                self.surroundings.account.settled(self.ledger.totals());
+            }
+            ToLedger::Skipped { source, bytes } => {
+                self.persist(|ledger| ledger.add_skipped_bytes(&source, bytes))?;
+                self.dirty = true;
+            }
+            ToLedger::Look { as_of_micros, marks } => {
+                self.dirty |= self.last_commit.elapsed() >= COMMIT_SILENT;
+                let place = if self.look.is_none() { &mut self.look } else { &mut self.next_look };
+                *place = Some((as_of_micros, marks));
+            }
+        }
+        self.note_look()
+    }
+
+    fn settle(&mut self, pieces: Vec<Settled>) -> Result<(), LedgerError> {
+        let mut passed = Vec::new();
+        for piece in pieces {
+            self.frontier.settle(piece, |piece| passed.push(piece));
+        }
+        for piece in passed {
+            self.dirty = true;
+            self.persist(|ledger| ledger.apply(&piece.segment))?;
+            self.note_settled(piece.span.generation);
+        }
+        self.surroundings.account.settled(self.ledger.totals());
+        self.finish_settled()?;
+        self.note_look()
+    }
+
+    fn note_settled(&self, id: GenerationId) {
+        if let Some(settled) = self.frontier.settled(id) {
+            let mut marks =
+                self.surroundings.settled.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            marks.insert(id, settled);
+        }
+    }
+
+    /// Generations that were read to their end are finished once the frontier has arrived there.
+    fn finish_settled(&mut self) -> Result<(), LedgerError> {
+        let done: Vec<GenerationId> = self
+            .finishing
+            .iter()
+            .filter(|(id, (end, ..))| self.frontier.settled(**id).is_none_or(|settled| settled >= *end))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in done {
+            let (end, path, device_inode) = self.finishing.remove(&id).expect("it was just seen there");
+            self.persist(|ledger| {
+                ledger.update_generation(id, &path, device_inode, end, GenerationState::Finished)
+            })?;
+            self.frontier.forget(id);
+            self.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// The oldest look whose every place has settled says how fresh the data is.
+    fn note_look(&mut self) -> Result<(), LedgerError> {
+        while let Some((as_of, marks)) = &self.look {
+            let settled = |(id, place): &(GenerationId, u64)| {
+                self.frontier.settled(*id).is_none_or(|settled| settled >= *place)
+            };
+            if !marks.iter().all(settled) {
+                break;
+            }
+            self.as_of_micros = Some(*as_of);
+            self.look = self.next_look.take();
+        }
+        if let Some(as_of) =
+            self.as_of_micros.filter(|_| !self.dirty && self.as_of_noted.elapsed() >= AS_OF_EVERY)
+        {
+            self.as_of_noted = Instant::now();
+            self.persist(|ledger| ledger.set_as_of(as_of))?;
+            self.tell();
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), LedgerError> {
+        if !self.dirty {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let as_of = self.as_of_micros;
+        self.persist(|ledger| ledger.commit(as_of, Utc::now().timestamp()))?;
+        self.dirty = false;
+        self.last_commit = Instant::now();
+        self.last_commit_took = begun.elapsed();
+        self.as_of_noted = self.last_commit;
+        self.surroundings.counters.commit_seconds.observe(self.last_commit_took.as_secs_f64());
+        self.tell();
+        Ok(())
+    }
+
+    fn tell(&self) {
+        let durable = Durable { commit: self.ledger.commit_number(), as_of_micros: self.as_of_micros };
+        self.surroundings.durable.send_replace(durable);
+    }
+
+    /// Does something with the ledger; while it cannot be written (a full disk), tries again until the stop's deadline. Everything waits meanwhile, so nothing is lost.
+    fn persist<T>(
+        &mut self,
+        mut act: impl FnMut(&mut Ledger) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        loop {
+            match act(&mut self.ledger) {
+                Ok(value) => {
+                    self.surroundings.health.clear(Concern::Ledger);
+                    return Ok(value);
+                }
+                Err(error @ LedgerError::Unavailable { .. }) if !self.surroundings.give_up.is_cancelled() => {
+                    self.surroundings.health.raise(
+                        Concern::Ledger,
+                        Severity::NeedsAction,
+                        &error.to_string(),
+                    );
+                    std::thread::sleep(LEDGER_PAUSE);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Answers somebody who asked. He may be gone when the program stops; then nobody needs the answer.
+fn answer<T>(reply: &SyncSender<T>, value: T) {
+    if reply.send(value).is_err() {
+        tracing::debug!("nobody waits for this answer any more");
+    }
+}

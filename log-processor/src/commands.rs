@@ -1,0 +1,265 @@
+//! What the program can be asked to do, each to its exit code. Printing for the user happens here and nowhere else.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use chrono::Utc;
+use service::Stop;
+use store::RequestStore;
+use store::embedded::{EmbeddedRequests, GenerationState, Ledger, LedgerError, LedgerOptions, LedgerView};
+use store::influx::InfluxRequests;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::account::Account;
+use crate::pipeline::{self, Outcome};
+use crate::report::{Facts, FileReport, Status};
+use crate::settings::{Settings, StoreChoice};
+use crate::socket;
+use crate::tail::{Mode, siblings};
+
+/// Exit code of a check that found a difference.
+const DIFFERENCE: u8 = 1;
+/// Exit code of a wrong setting, or of nothing to read.
+const USAGE: u8 = 2;
+/// Exit code of a stop with lines not settled.
+const UNSETTLED: u8 = 3;
+/// Exit code of a refusal because another processor owns the ledger or the source.
+const OWNED: u8 = 4;
+
+/// Follows the logs, or drains them.
+pub fn run(settings: Settings, mode: Mode) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            return ExitCode::from(UNSETTLED);
+        }
+    };
+    let code = runtime.block_on(run_store(settings, mode));
+    // What still hangs in a blocking call (a file system that does not answer) must not keep the program.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+async fn run_store(settings: Settings, mode: Mode) -> u8 {
+    let stop = match Stop::on_signal(UNSETTLED) {
+        Ok(stop) => stop,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be received");
+            return UNSETTLED;
+        }
+    };
+    match settings.store.clone() {
+        StoreChoice::Embedded => run_with(settings, EmbeddedRequests, stop, mode).await,
+        StoreChoice::Influx(config) => match InfluxRequests::new(*config) {
+            Ok(store) => run_with(settings, store, stop, mode).await,
+            Err(error) => {
+                tracing::error!(%error, "INFLUXDB_URL cannot be used");
+                USAGE
+            }
+        },
+    }
+}
+
+async fn run_with<S: RequestStore>(settings: Settings, store: S, stop: Stop, mode: Mode) -> u8 {
+    let embedded = matches!(settings.store, StoreChoice::Embedded);
+    let options = LedgerOptions {
+        retention: settings.retention,
+        raw_requests_max: if embedded { settings.raw_requests_max } else { 0 },
+        raw_requests_age: settings
+            .raw_requests_age
+            .unwrap_or(std::time::Duration::from_secs(u64::from(u32::MAX))),
+    };
+    let ledger = match Ledger::open(&settings.state_dir, options, Utc::now().timestamp()) {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            tracing::error!(%error, "the ledger cannot be used");
+            return if matches!(error, LedgerError::InUse { .. }) { OWNED } else { UNSETTLED };
+        }
+    };
+    tracing::info!(store = store.describe(), ledger = ledger.id(), state_dir = %settings.state_dir.display(), "started");
+    match pipeline::run(settings, ledger, store, stop, mode).await {
+        Ok(outcome) => conclude(&outcome, mode),
+        Err(refused) => {
+            tracing::error!(error = %refused, "refused");
+            OWNED
+        }
+    }
+}
+
+/// The last words of a run.
+fn conclude(outcome: &Outcome, mode: Mode) -> u8 {
+    let status = &outcome.status;
+    for (path, place, bytes) in &outcome.drained.unfinished {
+        tracing::warn!(file = %path.display(), offset = place, bytes, "an unfinished last line was left; it is taken once it is whole, or now with --final");
+    }
+    for path in &outcome.drained.missing {
+        tracing::error!(file = %path.display(), "no such file: nothing was read from it");
+    }
+    tracing::info!(
+        lines_read = status.lines_read,
+        lines_stored = status.lines_stored,
+        lines_rejected = status.lines_rejected,
+        lines_in_flight = status.lines_in_flight,
+        lag_bytes = status.lag_bytes,
+        "{}",
+        if mode == Mode::Follow { "stopped" } else { "drained" }
+    );
+    if outcome.exit_code == 0 && !outcome.drained.missing.is_empty() { USAGE } else { outcome.exit_code }
+}
+
+/// Prints where every line is: from the running processor, else from the ledger.
+pub fn status(settings: &Settings, json: bool) -> ExitCode {
+    let live = block_on(socket::ask(&settings.state_dir)).flatten();
+    let status: Status = match live.map(|text| serde_json::from_str(&text)) {
+        Some(Ok(status)) => status,
+        Some(Err(error)) => {
+            tracing::error!(%error, "the running processor answers something else: is it of another version?");
+            return ExitCode::from(UNSETTLED);
+        }
+        None => match offline_status(settings) {
+            Ok(status) => status,
+            Err(error) => {
+                tracing::error!(%error, "the ledger cannot be read");
+                return ExitCode::from(UNSETTLED);
+            }
+        },
+    };
+    if json {
+        print(&format!("{}\n", serde_json::to_string(&status).expect("a status is plain data")))
+    } else {
+        print(&status.text())
+    }
+}
+
+/// The status of a processor that does not run: what its ledger says, with the sizes that the files have now.
+fn offline_status(settings: &Settings) -> Result<Status, LedgerError> {
+    let store = match &settings.store {
+        StoreChoice::Embedded => EmbeddedRequests.describe(),
+        StoreChoice::Influx(_) => "influxdb".to_owned(),
+    };
+    let view = LedgerView::open(&settings.state_dir)?;
+    let files = view
+        .iter()
+        .flat_map(|view| view.generations())
+        .filter(|generation| generation.seen.state == GenerationState::Open)
+        .map(|generation| {
+            let seen = &generation.seen;
+            let now = siblings::sibling(&seen.path)
+                .ok()
+                .flatten()
+                .filter(|file| file.id == (seen.device, seen.inode));
+            let size = now
+                .and_then(|file| std::fs::metadata(file.path).ok())
+                .map_or(generation.size_bytes, |metadata| metadata.len());
+            FileReport {
+                path: seen.path.clone(),
+                source: seen.source.clone(),
+                size: size.max(seen.settled_offset),
+                settled_offset: seen.settled_offset,
+                generation: Some(generation.id),
+            }
+        });
+    let files = files.collect();
+    let totals = view.as_ref().map(|view| view.totals().clone()).unwrap_or_default();
+    let facts = Facts {
+        entries: Account::new(totals).entries(),
+        files,
+        as_of_micros: view.as_ref().and_then(LedgerView::as_of_micros),
+        now_micros: Utc::now().timestamp_micros(),
+        commit: view.as_ref().map_or(0, LedgerView::commit_number),
+        store,
+        problems: vec![],
+        pid: None,
+    };
+    Ok(facts.status())
+}
+
+/// Prints the rejected lines that are kept.
+pub fn rejects(settings: &Settings, json: bool) -> ExitCode {
+    let rejects = match LedgerView::open(&settings.state_dir)
+        .and_then(|view| view.map_or(Ok(vec![]), |view| view.rejects()))
+    {
+        Ok(rejects) => rejects,
+        Err(error) => {
+            tracing::error!(%error, "the ledger cannot be read");
+            return ExitCode::from(UNSETTLED);
+        }
+    };
+    let mut text = String::new();
+    for reject in rejects {
+        let line = String::from_utf8_lossy(&reject.line);
+        let file = reject.path.display();
+        let (source, offset, reason) = (&reject.source, reject.offset, reject.reason.as_str());
+        if json {
+            let object = serde_json::json!({
+                "source": source, "file": file.to_string(), "offset": offset, "reason": reason, "detail": reject.detail, "line": line,
+            });
+            text += &format!("{object}\n");
+        } else {
+            text += &format!(
+                "{file}:{offset}: {reason} ({}): {}\n",
+                reject.detail,
+                line.trim_end().escape_debug()
+            );
+        }
+    }
+    print(&text)
+}
+
+/// Asks the running processor's /readyz.
+pub fn health(settings: &Settings) -> ExitCode {
+    let Some(bind) = settings.metrics_bind else {
+        tracing::error!("METRICS_BIND is off: there is nothing to ask");
+        return ExitCode::from(USAGE);
+    };
+    let mut address = bind;
+    if address.ip().is_unspecified() {
+        address.set_ip(if bind.is_ipv6() {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        });
+    }
+    let asked = async {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        stream.write_all(format!("GET /readyz HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.map(|_| answer)
+    };
+    let answer = block_on(async { tokio::time::timeout(std::time::Duration::from_secs(4), asked).await });
+    match answer {
+        Some(Ok(Ok(answer))) => {
+            let ready = answer.split_whitespace().nth(1) == Some("200");
+            let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+            print(body);
+            ExitCode::from(if ready { 0 } else { DIFFERENCE })
+        }
+        Some(Ok(Err(error))) => {
+            tracing::error!(%address, %error, "no processor answers");
+            ExitCode::from(DIFFERENCE)
+        }
+        _ => {
+            tracing::error!(%address, "no answer in time");
+            ExitCode::from(DIFFERENCE)
+        }
+    }
+}
+
+fn block_on<F: Future>(future: F) -> Option<F::Output> {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => Some(runtime.block_on(future)),
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            None
+        }
+    }
+}
+
+/// Prints to stdout; a reader that has gone away is no fault.
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
+}

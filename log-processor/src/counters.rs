@@ -1,0 +1,83 @@
+//! Metrics of the processor in Prometheus' types. Names follow Prometheus' conventions: base units, `_total`, `_seconds`, `_bytes`.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Latency buckets of OpenTelemetry's conventions, in seconds.
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// What is counted as it happens; everything else (the account, the files) is read when metrics are asked for.
+#[derive(Debug)]
+pub struct Counters {
+    /// Attempts that were made again because the store was away or misconfigured.
+    pub store_retries: Counter,
+    /// Bodies that were cut in two because the store refused something in them.
+    pub store_splits: Counter,
+    /// How long an attempt took.
+    pub flush_seconds: Histogram,
+    /// How long a commit of the ledger took.
+    pub commit_seconds: Histogram,
+    /// Lines in a batch.
+    pub batch_lines: Histogram,
+    /// Looks at the files.
+    pub looks: Counter,
+    /// Growth that no notification announced.
+    pub notify_missed: Counter,
+    /// Rotations seen.
+    pub rotations: Counter,
+    /// Truncations seen.
+    pub truncations: Counter,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let batches = [1.0, 10.0, 100.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0, 50_000.0];
+        Self {
+            store_retries: Counter::default(),
+            store_splits: Counter::default(),
+            flush_seconds: Histogram::new(SECONDS),
+            commit_seconds: Histogram::new(SECONDS),
+            batch_lines: Histogram::new(batches),
+            looks: Counter::default(),
+            notify_missed: Counter::default(),
+            rotations: Counter::default(),
+            truncations: Counter::default(),
+        }
+    }
+}
+
+impl Counters {
+    /// Registers everything under its name.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "store_retries",
+            "Attempts made again because the store was away or misconfigured",
+            self.store_retries.clone(),
+        );
+        registry.register(
+            "store_splits",
+            "Bodies cut in two because the store refused something in them",
+            self.store_splits.clone(),
+        );
+        registry.register(
+            "flush_seconds",
+            "Duration of one attempt to write a batch",
+            self.flush_seconds.clone(),
+        );
+        registry.register(
+            "ledger_commit_seconds",
+            "Duration of one commit of the ledger",
+            self.commit_seconds.clone(),
+        );
+        registry.register("batch_lines", "Lines in a batch", self.batch_lines.clone());
+        registry.register("looks", "Looks at the followed files", self.looks.clone());
+        registry.register(
+            "notify_missed",
+            "Growth that no notification announced",
+            self.notify_missed.clone(),
+        );
+        registry.register("rotations", "Rotations seen", self.rotations.clone());
+        registry.register("truncations", "Truncations seen", self.truncations.clone());
+    }
+}

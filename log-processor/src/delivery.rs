@@ -1,0 +1,102 @@
+//! Delivery: a body of lines into the store, whatever the store answers (design section 9). The same bytes again for ever when it is away; a pause when it refuses
+//! us; halves when it refuses something in the body, down to single lines. Knows no files and no ledger.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use store::{RequestStore, Trouble};
+use tokio_util::sync::CancellationToken;
+
+use crate::counters::Counters;
+use crate::health::Health;
+use crate::patience::tell;
+use crate::retry::Backoff;
+
+/// A line that the store refuses alone.
+#[derive(Debug)]
+pub struct RefusedLine {
+    /// Its index in the body.
+    pub line: usize,
+    /// The store's words.
+    pub why: String,
+}
+
+/// The stop's deadline passed before the body was delivered; the log keeps its lines.
+#[derive(Debug)]
+pub struct GivenUp;
+
+/// What a delivery needs from its surroundings.
+#[derive(Debug)]
+pub struct Delivery<'a, S> {
+    /// Where to.
+    pub store: &'a S,
+    /// Who is told about trouble.
+    pub health: &'a Health,
+    /// Who counts attempts.
+    pub counters: &'a Counters,
+    /// Ends all patience.
+    pub give_up: &'a CancellationToken,
+}
+
+impl<S: RequestStore> Delivery<'_, S> {
+    /// Delivers a body whose line `i` ends before `line_ends[i]`. Returns the lines that were refused alone; all others are stored.
+    pub async fn deliver(&self, body: Bytes, line_ends: &[usize]) -> Result<Vec<RefusedLine>, GivenUp> {
+        let mut refused = Vec::new();
+        if body.is_empty() {
+            return Ok(refused);
+        }
+        // Ranges still to be delivered, the next one last, so that lines stay in their order.
+        #[expect(clippy::single_range_in_vec_init, reason = "the stack begins with one range")]
+        let mut waiting: Vec<Range<usize>> = vec![0..line_ends.len()];
+        let mut backoff = Backoff::default();
+        while let Some(range) = waiting.pop() {
+            let from = range.start.checked_sub(1).map_or(0, |before| line_ends[before]);
+            let part = body.slice(from..line_ends[range.end - 1]);
+            let Err(trouble) = self.attempt(part).await? else {
+                backoff = Backoff::default();
+                continue;
+            };
+            match trouble {
+                Trouble::TryLater { .. } | Trouble::Misconfigured { .. } => {
+                    self.counters.store_retries.inc();
+                    self.pause(tell(self.health, &mut backoff, &trouble)).await?;
+                    waiting.push(range);
+                }
+                Trouble::TooLarge { why } | Trouble::Refused { why } if range.len() == 1 => {
+                    self.health.store_works(Instant::now());
+                    refused.push(RefusedLine { line: range.start, why });
+                }
+                Trouble::TooLarge { .. } | Trouble::Refused { .. } => {
+                    self.counters.store_splits.inc();
+                    let middle = range.start + range.len() / 2;
+                    waiting.push(middle..range.end);
+                    waiting.push(range.start..middle);
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    /// One attempt, given up only when the stop's deadline has passed. Its answer may be lost then: the lines are sent again by the next start, with the same keys.
+    async fn attempt(&self, part: Bytes) -> Result<Result<(), Trouble>, GivenUp> {
+        let begun = Instant::now();
+        let _attempt = self.health.attempt(begun);
+        let answer = tokio::select! {
+            answer = self.store.write(part) => answer,
+            () = self.give_up.cancelled() => return Err(GivenUp),
+        };
+        self.counters.flush_seconds.observe(begun.elapsed().as_secs_f64());
+        if answer.is_ok() {
+            self.health.store_works(Instant::now());
+        }
+        Ok(answer)
+    }
+
+    async fn pause(&self, wait: Duration) -> Result<(), GivenUp> {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.give_up.cancelled() => Err(GivenUp),
+        }
+    }
+}

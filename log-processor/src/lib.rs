@@ -1,0 +1,27 @@
+//! The rooms of log-processor: how lines of followed log files become stored requests, exactly once. `pipeline` shows the way of a line.
+//!
+//! A library so that the rooms can be tested from outside; the program in `main` is its only user.
+
+pub mod account;
+pub mod batch;
+pub mod bookkeeper;
+pub mod commands;
+pub mod companions;
+pub mod counters;
+pub mod delivery;
+pub mod frontier;
+pub mod health;
+pub mod lines;
+pub mod ownership;
+pub mod patience;
+pub mod pipeline;
+pub mod report;
+pub mod retry;
+pub mod server;
+pub mod settings;
+pub mod socket;
+pub mod sources;
+pub mod span;
+pub mod tail;
+pub mod wake;
+pub mod worker;

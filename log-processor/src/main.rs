@@ -1,0 +1,58 @@
+//! log-processor: follows log files and stores every request exactly once. The work is in `pipeline`.
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, Command};
+use log_processor::commands;
+use log_processor::settings::{PROGRAM, Settings};
+use log_processor::tail::Mode;
+use service::settings::Inputs;
+
+fn main() -> ExitCode {
+    let loaded = match PROGRAM.load_with(Inputs::of_process(), commands_and_flags) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit.print(),
+    };
+    let settings = match Settings::read(&loaded) {
+        Ok(settings) => settings,
+        Err(exit) => return exit.print(), // Every bad setting, with its value, at once.
+    };
+    settings.telemetry.init();
+    let matches = loaded.matches();
+    match matches.subcommand() {
+        Some(("status", flags)) => commands::status(&settings, flags.get_flag("json")),
+        Some(("rejects", flags)) => commands::rejects(&settings, flags.get_flag("json")),
+        Some(("health", _)) => commands::health(&settings),
+        _ => {
+            loaded.log_warnings();
+            let mode = match (matches.get_flag("once"), matches.get_flag("final")) {
+                (false, false) => Mode::Follow,
+                (_, take_last) => Mode::Drain { take_last },
+            };
+            commands::run(settings, mode)
+        }
+    }
+}
+
+fn commands_and_flags(command: Command) -> Command {
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    command
+        .arg(flag(
+            "once",
+            "drain the files to their ends, settle everything, exit; an unfinished last line stays",
+        ))
+        .arg(flag("final", "as --once, and take an unfinished last line too"))
+        .subcommand(
+            Command::new("status").about("Where every line is").arg(flag("json", "as one JSON object")),
+        )
+        .subcommand(
+            Command::new("rejects")
+                .about("The rejected lines that are kept")
+                .arg(flag("json", "one JSON object a line")),
+        )
+        .subcommand(
+            Command::new("health").about("Asks the running processor's /readyz; exit 0 when it is ready"),
+        )
+}

@@ -1,0 +1,347 @@
+//! The pipeline: every task, every thread, every channel and its capacity, and the order of stopping. Nothing is decided here.
+//!
+//! ```text
+//! file --wake(1)--> tail --Lines(4)--> batch --Batch(2 x WORKERS)--> workers --Settled--> bookkeeper (frontier, ledger) --> disk
+//! ```
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use service::Stop;
+use store::RequestStore;
+use store::embedded::{GenerationId, Ledger};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::account::Account;
+use crate::batch::{self, InFlight};
+use crate::bookkeeper::{Bookkeeper, Durable, Ended, Surroundings, ToLedger};
+use crate::companions::{probe, spawn_endpoints, watch_first_lines};
+use crate::counters::Counters;
+use crate::health::Health;
+use crate::ownership::{Heartbeat, Refused};
+use crate::patience::patiently;
+use crate::report::{Facts, FileReport, Status, with_settled};
+use crate::settings::Settings;
+use crate::tail::books::Books;
+use crate::tail::identity::salt_of;
+use crate::tail::log::Surroundings as LogSurroundings;
+use crate::tail::starts::Starts;
+use crate::tail::{Drained, Mode, Tail};
+use crate::wake::Wake;
+use crate::worker;
+
+/// Pieces between tail and batch: a few, so that reading goes on while a batch is cut; more would only hold memory.
+const LINES_CAPACITY: usize = 4;
+/// Batches between batch and workers, for each worker: one in work and one waiting.
+const BATCHES_PER_WORKER: usize = 2;
+/// Bytes of lines between tail and the frontier. Enough to keep the workers busy while a store takes a second; the file keeps the rest.
+const BUDGET_BYTES: usize = 12 << 20;
+/// How long a stop waits for what is in flight (design section 12).
+const STOP_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The program's exit code.
+    pub exit_code: u8,
+    /// The last status.
+    pub status: Status,
+    /// How tail ended.
+    pub drained: Drained,
+}
+
+/// What the tasks share.
+#[derive(Debug)]
+pub(crate) struct Common<S> {
+    pub(crate) store: Arc<S>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) account: Arc<Account>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) files: Arc<Mutex<Vec<FileReport>>>,
+    pub(crate) settled: Arc<Mutex<HashMap<GenerationId, u64>>>,
+    pub(crate) durable: watch::Receiver<Durable>,
+}
+
+impl<S: RequestStore> Common<S> {
+    pub(crate) fn status(&self) -> Status {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = with_settled(self.files.lock().unwrap_or_else(PoisonError::into_inner).clone(), &settled);
+        drop(settled);
+        let durable = self.durable.borrow().clone();
+        Facts {
+            entries: self.account.entries(),
+            files,
+            as_of_micros: durable.as_of_micros,
+            now_micros: Utc::now().timestamp_micros(),
+            commit: durable.commit,
+            store: self.store.describe(),
+            problems: self.health.problems(Instant::now()),
+            pid: Some(std::process::id()),
+        }
+        .status()
+    }
+
+    fn sources(&self) -> Vec<String> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources: Vec<String> = files.iter().map(|file| file.source.clone()).collect();
+        sources.sort();
+        sources.dedup();
+        sources
+    }
+}
+
+/// Runs until the program stops, or until the files are drained.
+pub async fn run<S: RequestStore>(
+    settings: Settings,
+    ledger: Ledger,
+    store: S,
+    stop: Stop,
+    mode: Mode,
+) -> Result<Outcome, Refused> {
+    let ledger_id = ledger.id().to_owned();
+    let account = Arc::new(Account::new(ledger.totals()));
+    let (durable_sender, durable) =
+        watch::channel(Durable { commit: ledger.commit_number(), as_of_micros: None });
+    let common = Arc::new(Common {
+        store: Arc::new(store),
+        health: Arc::new(Health::default()),
+        account: Arc::clone(&account),
+        counters: Arc::new(Counters::default()),
+        files: Arc::default(),
+        settled: Arc::default(),
+        durable,
+    });
+    // Ends everything that only accompanies the pipeline: heartbeat, probe, endpoints.
+    let over = CancellationToken::new();
+    let mut companions = JoinSet::new();
+    spawn_endpoints(&mut companions, &settings, &common, &over, mode).await;
+
+    let token = stop_token(&stop, &over, &mut companions);
+    let heartbeat = || Heartbeat {
+        store: Arc::clone(&common.store),
+        ledger: ledger_id.clone(),
+        durable: common.durable.clone(),
+        health: Arc::clone(&common.health),
+    };
+    companions.spawn(probe(Arc::clone(&common), over.clone()));
+    companions.spawn(watch_first_lines(Arc::clone(&common), over.clone()));
+
+    let give_up = CancellationToken::new();
+    // Tail looks at the files at once, so that it knows which were there at the start; it hands nothing on before the sources are claimed.
+    let (cleared, flowed) = (CancellationToken::new(), CancellationToken::new());
+    if !settings.write_only {
+        let (shared, over, cleared) = (Arc::clone(&common), over.clone(), cleared.clone());
+        let beat = heartbeat().run(over.clone(), move || shared.sources());
+        // Who has not claimed the sources yet must not say that they are its own: their owner may be alive.
+        companions.spawn(async move {
+            if over.run_until_cancelled(cleared.cancelled()).await.is_some() {
+                beat.await;
+            }
+        });
+    }
+    let clearing = async {
+        let claimed = claim_sources(&settings, &common, &heartbeat(), &token).await;
+        match &claimed {
+            Ok(true) => cleared.cancel(),
+            Ok(false) => {} // Stopping.
+            Err(_) => token.cancel(),
+        }
+        claimed
+    };
+    let flow = async {
+        let end = flow(&settings, ledger, &common, durable_sender, &token, &give_up, &cleared, mode).await;
+        flowed.cancel();
+        end
+    };
+    let ((drained, ended), claimed) = tokio::join!(flow, flowed.run_until_cancelled(clearing));
+    let ours = claimed.transpose()? == Some(true) && !settings.write_only;
+
+    if ours && matches!(ended, Ended::Saved) && !common.sources().is_empty() {
+        let release = heartbeat();
+        drop(tokio::time::timeout(Duration::from_secs(5), release.release(common.sources())).await);
+    }
+    over.cancel();
+    drop(
+        tokio::time::timeout(Duration::from_secs(2), async {
+            while companions.join_next().await.is_some() {}
+        })
+        .await,
+    );
+    let status = common.status();
+    let settled = matches!(ended, Ended::Saved) && status.lines_in_flight == 0;
+    Ok(Outcome { exit_code: if settled { 0 } else { 3 }, status, drained })
+}
+
+/// Reaches the store and claims every source that is followed now; `Ok(false)` when the program stops meanwhile.
+async fn claim_sources<S: RequestStore>(
+    settings: &Settings,
+    common: &Common<S>,
+    heartbeat: &Heartbeat<S>,
+    stop: &CancellationToken,
+) -> Result<bool, Refused> {
+    if patiently(&common.health, stop, || common.store.prepare()).await.is_none() {
+        return Ok(false);
+    }
+    let sources = if settings.write_only { vec![] } else { settings.sources.paths() };
+    for (source, _) in sources {
+        if !heartbeat.claim(&source, stop).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The way of a line, from its last room to its first; then the order of stopping: tail ends, and each room ends when the one before it has.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the surroundings of the whole pipeline, handed over in one place"
+)]
+async fn flow<S: RequestStore>(
+    settings: &Settings,
+    ledger: Ledger,
+    common: &Arc<Common<S>>,
+    durable: watch::Sender<Durable>,
+    token: &CancellationToken,
+    give_up: &CancellationToken,
+    cleared: &CancellationToken,
+    mode: Mode,
+) -> (Drained, Ended) {
+    let (to_ledger, from_all) = std::sync::mpsc::channel::<ToLedger>();
+    let surroundings = Surroundings {
+        account: Arc::clone(&common.account),
+        health: Arc::clone(&common.health),
+        counters: Arc::clone(&common.counters),
+        settled: Arc::clone(&common.settled),
+        durable,
+        give_up: give_up.clone(),
+    };
+    let bookkeeper =
+        tokio::task::spawn_blocking(move || Bookkeeper::new(ledger, surroundings).run(&from_all));
+
+    let in_flight = Arc::new(InFlight::default());
+    let (to_workers, batches) = mpsc::channel(BATCHES_PER_WORKER * settings.workers);
+    let batches = Arc::new(tokio::sync::Mutex::new(batches));
+    let shared = Arc::new(worker::Shared {
+        store: Arc::clone(&common.store),
+        health: Arc::clone(&common.health),
+        account: Arc::clone(&common.account),
+        counters: Arc::clone(&common.counters),
+        zone: settings.zone,
+        retention: settings.retention,
+        give_up: give_up.clone(),
+    });
+    let mut tasks = JoinSet::new();
+    for _ in 0..settings.workers {
+        tasks.spawn(worker::run(
+            Arc::clone(&shared),
+            Arc::clone(&batches),
+            to_ledger.clone(),
+            Arc::clone(&in_flight),
+        ));
+    }
+    drop(batches);
+    let (to_batch, lines) = mpsc::channel(LINES_CAPACITY);
+    tasks.spawn(batch::run(settings.limits, lines, to_workers, in_flight));
+
+    let tail = make_tail(settings, common, to_ledger, to_batch, token.clone(), cleared.clone(), mode);
+    let waker = tail.wake.waker();
+    let tail_over = token.child_token();
+    let stopping = tail_over.clone();
+    tasks.spawn(async move {
+        stopping.cancelled().await;
+        waker.wake();
+    });
+    let tail = tokio::task::spawn_blocking(move || tail.run());
+    finish(tail, &tail_over, tasks, bookkeeper, token, give_up).await
+}
+
+fn make_tail<S: RequestStore>(
+    settings: &Settings,
+    common: &Arc<Common<S>>,
+    to_ledger: std::sync::mpsc::Sender<ToLedger>,
+    lines: mpsc::Sender<crate::lines::Lines>,
+    stop: CancellationToken,
+    cleared: CancellationToken,
+    mode: Mode,
+) -> Tail<S> {
+    let runtime = tokio::runtime::Handle::current();
+    Tail {
+        sources: settings.sources.clone(),
+        wake: Wake::new(),
+        starts: Starts {
+            store: Arc::clone(&common.store),
+            health: Arc::clone(&common.health),
+            runtime: runtime.clone(),
+            stop: stop.clone(),
+            hashed_only: settings.write_only,
+        },
+        with: LogSurroundings {
+            books: Books::new(to_ledger),
+            counters: Arc::clone(&common.counters),
+            salt: salt_of(&settings.salt),
+            start_at: settings.start_at,
+        },
+        lines,
+        budget: Arc::new(Semaphore::new(BUDGET_BYTES)),
+        budget_bytes: BUDGET_BYTES,
+        account: Arc::clone(&common.account),
+        health: Arc::clone(&common.health),
+        files: Arc::clone(&common.files),
+        stop,
+        cleared,
+        found_once: false,
+        runtime,
+        mode,
+    }
+}
+
+/// Waits for the rooms to end one after the other; when the stop's deadline passes, ends all patience.
+async fn finish(
+    tail: JoinHandle<Drained>,
+    tail_over: &CancellationToken,
+    mut tasks: JoinSet<()>,
+    bookkeeper: JoinHandle<Ended>,
+    token: &CancellationToken,
+    give_up: &CancellationToken,
+) -> (Drained, Ended) {
+    let deadline = async {
+        token.cancelled().await;
+        tokio::time::sleep(STOP_DEADLINE).await;
+        tracing::error!(
+            deadline_seconds = STOP_DEADLINE.as_secs(),
+            "not everything could be settled in time; the log keeps it for the next start"
+        );
+        give_up.cancel();
+        std::future::pending::<()>().await;
+    };
+    let rooms = async {
+        let drained = tail.await.expect("W1: tail does not panic");
+        // Nobody waits for a hint any more. The deadline stays with the stop signal: files that are drained wait for their store as long as it takes.
+        tail_over.cancel();
+        while let Some(ended) = tasks.join_next().await {
+            ended.expect("W1: no room panics");
+        }
+        let ended = bookkeeper.await.expect("K2: the bookkeeper does not panic");
+        (drained, ended)
+    };
+    tokio::select! {
+        ended = rooms => ended,
+        () = deadline => unreachable!("the deadline only ends patience"),
+    }
+}
+
+/// A token that follows the stop signal.
+fn stop_token(stop: &Stop, over: &CancellationToken, companions: &mut JoinSet<()>) -> CancellationToken {
+    let token = CancellationToken::new();
+    let (stop, follower, over) = (stop.clone(), token.clone(), over.clone());
+    companions.spawn(async move {
+        if over.run_until_cancelled(stop.stopped()).await.is_some() {
+            follower.cancel();
+        }
+    });
+    token
+}

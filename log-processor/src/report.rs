@@ -1,0 +1,183 @@
+//! What is told of the processor: the status in its one form, for people and for programs. Made from what others count; counts nothing itself.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use store::embedded::GenerationId;
+
+use crate::account::Entries;
+
+/// A followed file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct FileReport {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its source.
+    pub source: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Every line before this place is settled.
+    pub settled_offset: u64,
+    /// Its generation.
+    #[serde(skip)]
+    pub generation: Option<GenerationId>,
+}
+
+/// The status.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Lines read: stored, rejected and in flight, earlier runs included.
+    pub lines_read: u64,
+    /// Lines stored.
+    pub lines_stored: u64,
+    /// Lines rejected.
+    pub lines_rejected: u64,
+    /// Lines rejected, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Lines read and not settled.
+    pub lines_in_flight: u64,
+    /// Bytes settled.
+    pub bytes_settled: u64,
+    /// Bytes of the followed files that are not settled.
+    pub lag_bytes: u64,
+    /// Age of the data: everything older than that was settled. Null before the first look has settled.
+    pub lag_seconds: Option<f64>,
+    /// Bytes proven unreadable, by reason.
+    pub lost_bytes: BTreeMap<String, u64>,
+    /// Bytes skipped on purpose (START_AT).
+    pub skipped_bytes: u64,
+    /// Stored lines whose time was ahead of the clock by more than 5 minutes.
+    pub future_time: u64,
+    /// Stored lines whose local time occurred twice or never.
+    pub ambiguous_time: u64,
+    /// Where requests are kept.
+    pub store: String,
+    /// Whether the processor does its work.
+    pub ready: bool,
+    /// What keeps it from that.
+    pub problems: Vec<String>,
+    /// The process, while one runs.
+    pub pid: Option<u32>,
+    /// Number of the ledger's last commit.
+    pub commit: u64,
+    /// The followed files.
+    pub files: Vec<FileReport>,
+}
+
+/// What a status is made from.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The account of lines.
+    pub entries: Entries,
+    /// The files.
+    pub files: Vec<FileReport>,
+    /// Instant at which everything readable was settled, microseconds since 1970.
+    pub as_of_micros: Option<i64>,
+    /// Now, microseconds since 1970.
+    pub now_micros: i64,
+    /// See [`Status::commit`].
+    pub commit: u64,
+    /// See [`Status::store`].
+    pub store: String,
+    /// See [`Status::problems`].
+    pub problems: Vec<String>,
+    /// See [`Status::pid`].
+    pub pid: Option<u32>,
+}
+
+impl Facts {
+    /// The status.
+    pub fn status(self) -> Status {
+        let settled = &self.entries.settled;
+        let mut lost_bytes = BTreeMap::new();
+        for ((_, reason), bytes) in &settled.lost_bytes {
+            *lost_bytes.entry(reason.clone()).or_default() += bytes;
+        }
+        Status {
+            lines_read: self.entries.lines_read,
+            lines_stored: settled.lines_stored,
+            lines_rejected: settled.rejected.values().sum(),
+            rejected: settled
+                .rejected
+                .iter()
+                .map(|(reason, lines)| (reason.as_str().to_owned(), *lines))
+                .collect(),
+            lines_in_flight: self.entries.lines_in_flight(),
+            bytes_settled: settled.bytes_settled,
+            lag_bytes: self.files.iter().map(|file| file.size.saturating_sub(file.settled_offset)).sum(),
+            lag_seconds: self.as_of_micros.map(|as_of| seconds_between(as_of, self.now_micros)),
+            lost_bytes,
+            skipped_bytes: settled.skipped_bytes.values().sum(),
+            future_time: settled.future_time,
+            ambiguous_time: settled.ambiguous_time,
+            store: self.store,
+            ready: self.problems.is_empty() && self.pid.is_some(),
+            problems: self.problems,
+            pid: self.pid,
+            commit: self.commit,
+            files: self.files,
+        }
+    }
+}
+
+impl Status {
+    /// The status for a person.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let state = match (self.pid, self.ready) {
+            (Some(pid), true) => format!("running (pid {pid}), ready"),
+            (Some(pid), false) => format!("running (pid {pid}), not ready: {}", self.problems.join("; ")),
+            (None, _) => "not running".to_owned(),
+        };
+        let lag = self.lag_seconds.map_or_else(|| "unknown".to_owned(), |seconds| format!("{seconds:.1} s"));
+        let mut line = |label: &str, value: String| {
+            writeln!(text, "{label:<12} {value}").expect("a String takes everything")
+        };
+        line("state", state);
+        line("store", self.store.clone());
+        line(
+            "lines",
+            format!(
+                "{} read = {} stored + {} rejected + {} in flight",
+                self.lines_read, self.lines_stored, self.lines_rejected, self.lines_in_flight
+            ),
+        );
+        for (reason, lines) in &self.rejected {
+            line("  rejected", format!("{lines} {reason}"));
+        }
+        for (reason, bytes) in &self.lost_bytes {
+            line("  lost", format!("{bytes} bytes {reason}"));
+        }
+        line("lag", format!("{} bytes, {lag}", self.lag_bytes));
+        for file in &self.files {
+            line(
+                "file",
+                format!(
+                    "{} (source {}): {} of {} bytes settled",
+                    file.path.display(),
+                    file.source,
+                    file.settled_offset,
+                    file.size
+                ),
+            );
+        }
+        text
+    }
+}
+
+/// Fills in how far each file is settled.
+pub fn with_settled(mut files: Vec<FileReport>, settled: &HashMap<GenerationId, u64>) -> Vec<FileReport> {
+    for file in &mut files {
+        file.settled_offset =
+            file.generation.and_then(|id| settled.get(&id).copied()).unwrap_or(file.settled_offset);
+    }
+    files
+}
+
+/// Seconds from one instant to a later one, with three decimals; never negative.
+fn seconds_between(from_micros: i64, to_micros: i64) -> f64 {
+    let millis = to_micros.saturating_sub(from_micros).max(0) / 1000;
+    f64::from(u32::try_from(millis).unwrap_or(u32::MAX)) / 1000.0
+}

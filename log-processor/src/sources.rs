@@ -1,0 +1,139 @@
+//! LOG_FILE_PATH: a comma-separated list of `[source=]path-or-glob`. Which paths are followed, and the source of each.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The source of the first path that names none: its points carry no source tag.
+pub const MAIN: &str = "main";
+
+/// The followed paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sources {
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Entry {
+    Path {
+        source: String,
+        path: PathBuf,
+    },
+    /// Every file that fits is a log of its own, its source the file's stem (behind the given name).
+    Glob {
+        prefix: Option<String>,
+        pattern: String,
+    },
+}
+
+impl Sources {
+    /// Reads the setting. Two paths with one source are a fault: their lines could not be told apart.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut entries = Vec::new();
+        for (index, item) in text.split(',').map(str::trim).filter(|item| !item.is_empty()).enumerate() {
+            let (name, path) = match item.split_once('=') {
+                Some((name, path)) if !name.contains('/') => (Some(name.trim().to_owned()), path.trim()),
+                _ => (None, item),
+            };
+            if name.as_deref() == Some("") || path.is_empty() {
+                return Err(format!("`{item}` has an empty source or path"));
+            }
+            if let Some(bad) = name.as_deref().filter(|name| !is_source(name)) {
+                return Err(format!("`{bad}` is no source: letters, digits, `.`, `-` and `_` are allowed"));
+            }
+            if path.contains(['*', '?', '[']) {
+                glob::Pattern::new(path).map_err(|error| format!("`{path}`: {error}"))?;
+                entries.push(Entry::Glob { prefix: name, pattern: path.to_owned() });
+            } else {
+                let path = PathBuf::from(path);
+                let source = match name {
+                    Some(name) => name,
+                    None if index == 0 => MAIN.to_owned(),
+                    None => stem(&path),
+                };
+                entries.push(Entry::Path { source, path });
+            }
+        }
+        let mut taken: BTreeMap<&str, &Path> = BTreeMap::new();
+        for entry in &entries {
+            if let Entry::Path { source, path } = entry
+                && let Some(other) = taken.insert(source, path)
+            {
+                let (other, path) = (other.display(), path.display());
+                return Err(format!(
+                    "{other} and {path} have the same source `{source}`: name one, as in `other={path}`"
+                ));
+            }
+        }
+        if entries.is_empty() { Err("no path".to_owned()) } else { Ok(Self { entries }) }
+    }
+
+    /// Source and path of every log that is followed now: plain paths whether they exist or not, and the files that fit a glob.
+    pub fn paths(&self) -> Vec<(String, PathBuf)> {
+        let mut found: Vec<(String, PathBuf)> = Vec::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Path { source, path } => found.push((source.clone(), path.clone())),
+                Entry::Glob { prefix, pattern } => {
+                    for path in
+                        glob::glob(pattern).into_iter().flatten().flatten().filter(|path| path.is_file())
+                    {
+                        let stem = stem(&path);
+                        let source =
+                            prefix.as_ref().map_or(stem.clone(), |prefix| format!("{prefix}.{stem}"));
+                        if found.iter().any(|(_, other)| *other == path) {
+                            continue;
+                        }
+                        if let Some((_, other)) = found.iter().find(|(taken, _)| *taken == source) {
+                            tracing::debug!(file = %path.display(), source, other = %other.display(), "not followed: its source is taken");
+                            continue;
+                        }
+                        found.push((source, path));
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+fn is_source(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)) && name.len() <= 100
+}
+
+/// The file's name without its last ending, every odd character an underscore.
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().map_or_else(|| "log".into(), |stem| stem.to_string_lossy());
+    stem.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' })
+        .take(100)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    //! The list's grammar.
+
+    use super::*;
+
+    fn check(text: &str, expected: &[(&str, &str)]) {
+        let paths = Sources::parse(text).expect("well-formed").paths();
+        let expected: Vec<_> =
+            expected.iter().map(|(source, path)| ((*source).to_owned(), PathBuf::from(path))).collect();
+        assert_eq!(paths, expected);
+    }
+
+    #[test]
+    fn the_first_is_main_and_others_have_their_stem_or_name() {
+        check("data/api.log", &[("main", "data/api.log")]);
+        check("a/api.log, b/shop.log", &[("main", "a/api.log"), ("shop", "b/shop.log")]);
+        check("eu=a/api.log,us=b/api.log", &[("eu", "a/api.log"), ("us", "b/api.log")]);
+        check("a/x=y.log", &[("main", "a/x=y.log")]);
+    }
+
+    #[test]
+    fn faults() {
+        for text in ["", " , ", "=a.log", "x=", "a b=c.log", "a/api.log,b/x.log,c/x.log", "a/[.log"] {
+            assert!(Sources::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! How a file is known again: by content first (head and tail marker), by inode only where there is no content to compare. Reads a few bytes, changes nothing.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use logline::{LineParser, Zone, strip_byte_order_mark};
+use store::KeyStart;
+use store::embedded::Head;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
+
+use crate::lines::TailMarker;
+
+/// The head of a generation covers at most that many bytes.
+pub const HEAD_MAX_BYTES: usize = 64 << 10;
+/// The tail marker covers at most that many bytes.
+const MARKER_MAX_BYTES: usize = 256;
+/// Left free between two generations in the key sequence: as much may still be written to a file after it was renamed.
+const START_GAP_BYTES: u64 = 16 << 20;
+
+/// The tail marker of a place, from the bytes that stand before it.
+pub fn marker_of(bytes_before: &[u8]) -> TailMarker {
+    let last = &bytes_before[bytes_before.len().saturating_sub(MARKER_MAX_BYTES)..];
+    (xxh3_64(last), last.len() as u64)
+}
+
+/// Whether the bytes before `offset` are still those of the marker.
+pub fn marker_holds(file: &File, offset: u64, (hash, length): TailMarker) -> io::Result<bool> {
+    let Some(from) = offset.checked_sub(length) else { return Ok(false) };
+    let Ok(length) = usize::try_from(length) else { return Ok(false) };
+    if length > MARKER_MAX_BYTES {
+        return Ok(false);
+    }
+    let mut bytes = [0; MARKER_MAX_BYTES];
+    match file.read_exact_at(&mut bytes[..length], from) {
+        Ok(()) => Ok(xxh3_64(&bytes[..length]) == hash || length == 0),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The first bytes of a file, from which its head is known.
+#[derive(Debug)]
+pub struct Opening {
+    bytes: Vec<u8>,
+    salt: u64,
+}
+
+impl Opening {
+    /// Reads them. `salt` (LOG_SALT) tells equal files apart on purpose.
+    pub fn read(file: &File, salt: u64) -> io::Result<Self> {
+        let mut bytes = vec![0; HEAD_MAX_BYTES];
+        let mut length = 0;
+        while length < bytes.len() {
+            match file.read_at(&mut bytes[length..], length as u64) {
+                Ok(0) => break,
+                Ok(read) => length += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(length);
+        Ok(Self { bytes, salt })
+    }
+
+    /// The head: up to the end of the first valid line, at most [`HEAD_MAX_BYTES`]. None while there is no valid line and the file is shorter than that.
+    pub fn head(&self) -> Option<Head> {
+        let mut parser = LineParser::new(Zone::Utc);
+        let mut start = 0;
+        for newline in memchr::memchr_iter(b'\n', &self.bytes) {
+            let line = &self.bytes[start..newline];
+            let text = if start == 0 { strip_byte_order_mark(line) } else { line };
+            start = newline + 1;
+            if parser.parse(text).is_ok() {
+                return Some(self.head_of(start));
+            }
+        }
+        (self.bytes.len() == HEAD_MAX_BYTES).then(|| self.head_of(HEAD_MAX_BYTES))
+    }
+
+    /// Whether the file begins with this head.
+    pub fn begins_with(&self, head: &Head) -> bool {
+        usize::try_from(head.length_bytes)
+            .is_ok_and(|length| length <= self.bytes.len() && self.head_of(length) == *head)
+    }
+
+    /// The head of a finished file whose last line has no newline and is its first valid one.
+    pub fn whole(&self) -> Head {
+        self.head_of(self.bytes.len())
+    }
+
+    fn head_of(&self, length: usize) -> Head {
+        let fingerprint = xxh3_128_with_seed(&self.bytes[..length], self.salt);
+        Head { fingerprint: format!("{fingerprint:032x}"), length_bytes: length as u64 }
+    }
+}
+
+/// The start of the first generation of a source: its place in the key sequence is drawn from its content, so that a processor that has lost everything draws it again.
+pub fn hashed_start(head: &Head) -> KeyStart {
+    KeyStart(xxh3_64(head.fingerprint.as_bytes()) % 1_000_000_000)
+}
+
+/// The start of the generation that follows one of that start and size: chained starts never overlap.
+pub fn chained_start(before: KeyStart, size_bytes: u64) -> KeyStart {
+    KeyStart(before.0 + size_bytes + START_GAP_BYTES)
+}
+
+/// The number that LOG_SALT stands for; 0 for an empty one.
+pub fn salt_of(text: &str) -> u64 {
+    if text.is_empty() { 0 } else { xxh3_64(text.as_bytes()) }
+}

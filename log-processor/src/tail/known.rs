@@ -1,0 +1,144 @@
+//! What is known of a log's generations, and the recognition of a file among them. Decides, and reads a few bytes of the file; opens and changes nothing.
+
+use std::fs::File;
+use std::io;
+
+use store::KeyStart;
+use store::embedded::{GenerationId, GenerationRecord, GenerationState, Head};
+
+use super::identity::{Opening, marker_holds};
+use super::siblings::FileId;
+use crate::lines::TailMarker;
+
+/// A generation as tail knows it, open or not.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its row in the ledger.
+    pub id: GenerationId,
+    /// Its head, once a valid line was seen.
+    pub head: Option<Head>,
+    /// Its place in the key sequence.
+    pub start: Option<KeyStart>,
+    /// Every line before this place was handed on.
+    pub handed: u64,
+    /// The bytes just before `handed`.
+    pub marker: TailMarker,
+    /// Its file when it was last seen.
+    pub file: FileId,
+    /// Its greatest size.
+    pub size: u64,
+    /// It is not to be read (START_AT).
+    pub skipped: bool,
+    /// It was left: settled to its end, or gone.
+    pub finished: bool,
+}
+
+impl Known {
+    /// A generation of the ledger.
+    pub fn from_record(record: &GenerationRecord) -> Self {
+        Self {
+            id: record.id,
+            head: record.head.clone(),
+            start: record.start,
+            handed: record.seen.settled_offset,
+            marker: (record.tail_marker, record.tail_marker_length),
+            file: (record.seen.device, record.seen.inode),
+            size: record.size_bytes.max(record.seen.settled_offset),
+            skipped: record.seen.state == GenerationState::Skipped,
+            finished: record.seen.state == GenerationState::Finished,
+        }
+    }
+
+    /// Whether a file holds this generation: by content, and by inode only while there is no content to compare.
+    fn is(&self, file: &File, size: u64, id: FileId, opening: &Opening) -> io::Result<bool> {
+        let head_holds = match &self.head {
+            Some(head) => opening.begins_with(head),
+            None => self.file == id,
+        };
+        if !head_holds || self.skipped {
+            return Ok(head_holds);
+        }
+        Ok(size >= self.handed && marker_holds(file, self.handed, self.marker)?)
+    }
+}
+
+/// The generation that a file holds: the one that was last seen in this very file, else the newest that fits.
+pub fn recognise(
+    known: &[Known],
+    file: &File,
+    size: u64,
+    id: FileId,
+    opening: &Opening,
+) -> io::Result<Option<GenerationId>> {
+    let mut found = None;
+    for candidate in known.iter().rev() {
+        if candidate.is(file, size, id, opening)? {
+            if candidate.file == id {
+                return Ok(Some(candidate.id));
+            }
+            found = found.or(Some(candidate.id));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    //! Content decides, not the inode.
+
+    use super::super::identity::marker_of;
+    use super::*;
+    use std::io::Write;
+
+    const LINE: &str = "2024-09-14 16:15:35 cust_5 /api/v1/resource4 200 0.772\n";
+    const OTHER: &str = "2024-09-14 16:15:36 cust_6 /api/v1/resource1 404 0.100\n";
+
+    fn file(content: &str) -> (File, u64) {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(content.as_bytes()).expect("written");
+        (file, content.len() as u64)
+    }
+
+    fn known(content: &str, handed: usize, id: FileId) -> Known {
+        let (file, size) = file(content);
+        let head = Opening::read(&file, 0).expect("read").head();
+        let marker = marker_of(&content.as_bytes()[..handed]);
+        Known {
+            id: GenerationId(1),
+            head,
+            start: None,
+            handed: handed as u64,
+            marker,
+            file: id,
+            size,
+            skipped: false,
+            finished: false,
+        }
+    }
+
+    fn check(known: Known, content: &str, id: FileId, expected: bool) {
+        let (file, size) = file(content);
+        let opening = Opening::read(&file, 0).expect("read");
+        let found = recognise(&[known], &file, size, id, &opening).expect("read");
+        assert_eq!(found.is_some(), expected, "{content:?}");
+    }
+
+    #[test]
+    fn content_outranks_the_inode() {
+        let (first, both) = (LINE.len(), LINE.len() + OTHER.len());
+        let two = format!("{LINE}{OTHER}");
+        check(known(&two, both, (1, 1)), &two, (1, 2), true); // a copy, another inode
+        check(known(&two, both, (1, 1)), &format!("{two}{LINE}"), (1, 2), true); // grown
+        check(known(&two, both, (1, 1)), OTHER, (1, 1), false); // inode reused
+        check(known(&two, both, (1, 1)), LINE, (1, 1), false); // truncated, same head
+        check(known(&two, both, (1, 1)), &format!("{LINE}{LINE}{OTHER}"), (1, 1), false); // regrown with the same head, other content
+        check(known(&two, first, (1, 1)), &format!("{LINE}{LINE}"), (1, 2), true); // what was handed on is the same
+    }
+
+    #[test]
+    fn without_a_valid_line_the_inode_decides() {
+        check(known("garbage\n", 8, (1, 1)), "garbage\nmore\n", (1, 1), true);
+        check(known("garbage\n", 8, (1, 1)), "garbage\nmore\n", (1, 2), false);
+        check(known("", 0, (1, 1)), LINE, (1, 1), true);
+    }
+}

@@ -1,0 +1,281 @@
+//! A worker: parses a batch, encodes its requests, delivers them, and says what became of every line. Workers finish in any order.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use bytes::Bytes;
+use chrono::Utc;
+use logline::{LineParser, Reason, Zone, strip_byte_order_mark};
+use store::embedded::{Reject, SettledSegment, StoredRequest};
+use store::{PlacedRequest, RequestStore, point_time_nanos};
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::account::Account;
+use crate::batch::InFlight;
+use crate::bookkeeper::ToLedger;
+use crate::counters::Counters;
+use crate::delivery::{Delivery, RefusedLine};
+use crate::health::Health;
+use crate::lines::{Batch, Content, Lines, Settled};
+use crate::tail::identity::marker_of;
+
+/// Stored lines ahead of the clock by more than this are counted `future_time`.
+const FUTURE_SECONDS: i64 = 300;
+/// How much of a rejected line is kept.
+pub const REJECT_KEPT_BYTES: usize = 1024;
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Shared<S> {
+    /// Where requests go.
+    pub store: Arc<S>,
+    /// Readiness.
+    pub health: Arc<Health>,
+    /// The account of lines.
+    pub account: Arc<Account>,
+    /// Metrics.
+    pub counters: Arc<Counters>,
+    /// Zone of the log's stamps.
+    pub zone: Zone,
+    /// Lines older than that are rejected.
+    pub retention: Option<std::time::Duration>,
+    /// Ends all patience.
+    pub give_up: CancellationToken,
+}
+
+/// The worker task: ends when there are no more batches, or when patience has ended.
+pub async fn run<S: RequestStore>(
+    shared: Arc<Shared<S>>,
+    batches: Arc<Mutex<mpsc::Receiver<Batch>>>,
+    to_ledger: Sender<ToLedger>,
+    in_flight: Arc<InFlight>,
+) {
+    let mut parser = LineParser::new(shared.zone);
+    loop {
+        let Some(batch) = batches.lock().await.recv().await else { return };
+        shared.counters.batch_lines.observe(batch.lines as f64);
+        let clock = Utc::now().timestamp();
+        let mut work = Work::prepare(&batch, &mut parser, clock, shared.retention, &*shared.store);
+        let delivery = Delivery {
+            store: &*shared.store,
+            health: &shared.health,
+            counters: &shared.counters,
+            give_up: &shared.give_up,
+        };
+        let ends: Vec<usize> = work.lines.iter().map(|line| line.body_end).collect();
+        let Ok(refused) = delivery.deliver(std::mem::take(&mut work.body), &ends).await else { return };
+        work.reject(&refused, &batch);
+        work.example(&shared.account);
+        let settled = work.settle(batch);
+        in_flight.finished();
+        if to_ledger.send(ToLedger::Settled(settled)).is_err() {
+            return; // The bookkeeper is gone and has said why; the log keeps the lines.
+        }
+    }
+}
+
+/// A batch on its way through one worker.
+#[derive(Debug)]
+struct Work {
+    /// What is sent.
+    body: Bytes,
+    /// One for each line of the body.
+    lines: Vec<BodyLine>,
+    /// One for each piece of the batch.
+    pieces: Vec<Outcome>,
+}
+
+/// A line of the body: where it ends there, and where it came from.
+#[derive(Clone, Copy, Debug)]
+struct BodyLine {
+    body_end: usize,
+    piece: usize,
+    request: usize,
+    start: usize,
+    end: usize,
+}
+
+/// What becomes of the lines of one piece.
+#[derive(Debug, Default)]
+struct Outcome {
+    requests: Vec<StoredRequest>,
+    rejects: Vec<Reject>,
+    future_time: u64,
+    ambiguous_time: u64,
+}
+
+impl Work {
+    fn prepare<S: RequestStore>(
+        batch: &Batch,
+        parser: &mut LineParser,
+        clock_second: i64,
+        retention: Option<std::time::Duration>,
+        store: &S,
+    ) -> Work {
+        let limits = TimeLimits {
+            oldest: retention.map_or(i64::MIN, |kept| stats::retention_cutoff(clock_second, kept)),
+            future: clock_second + FUTURE_SECONDS,
+        };
+        let mut body = Vec::with_capacity(batch.bytes * 5 / 2);
+        let mut lines = Vec::with_capacity(batch.lines);
+        let mut pieces = Vec::with_capacity(batch.pieces.len());
+        for (index, piece) in batch.pieces.iter().enumerate() {
+            let mut outcome = Outcome { requests: Vec::with_capacity(piece.count), ..Outcome::default() };
+            if piece.content == Content::TooLong {
+                let detail = Reason::TooLong.expectation().to_owned();
+                outcome.rejects.push(reject(piece.span.start, Reason::TooLong, detail, &piece.bytes));
+                pieces.push(outcome);
+                continue;
+            }
+            for (start, end) in line_ranges(&piece.bytes) {
+                match read_line(piece, start, end, parser, limits) {
+                    Ok(line) => {
+                        store.encode(&line.request, &mut body);
+                        lines.push(BodyLine {
+                            body_end: body.len(),
+                            piece: index,
+                            request: outcome.requests.len(),
+                            start,
+                            end,
+                        });
+                        outcome.requests.push(line.stored);
+                        outcome.future_time += u64::from(line.future);
+                        outcome.ambiguous_time += u64::from(line.request.record.time.ambiguous);
+                    }
+                    Err(reject) => outcome.rejects.push(reject),
+                }
+            }
+            pieces.push(outcome);
+        }
+        Work { body: body.into(), lines, pieces }
+    }
+
+    /// Turns lines that the store refused alone into rejects.
+    fn reject(&mut self, refused: &[RefusedLine], batch: &Batch) {
+        // From the last to the first, so that the indexes of those before stay right.
+        for line in refused.iter().rev() {
+            let from = self.lines[line.line];
+            let piece = &batch.pieces[from.piece];
+            let outcome = &mut self.pieces[from.piece];
+            let removed = outcome.requests.remove(from.request);
+            let ahead =
+                removed.time_nanos.div_euclid(1_000_000_000) > Utc::now().timestamp() + FUTURE_SECONDS;
+            outcome.future_time = outcome.future_time.saturating_sub(u64::from(ahead));
+            let place = piece.span.start + from.start as u64;
+            outcome.rejects.push(reject(
+                place,
+                Reason::Refused,
+                line.why.clone(),
+                &piece.bytes[from.start..from.end],
+            ));
+        }
+        for outcome in &mut self.pieces {
+            outcome.rejects.sort_by_key(|reject| reject.offset);
+        }
+    }
+
+    /// Keeps one rejected line as an example for the first-lines check.
+    fn example(&self, account: &Account) {
+        if let Some(reject) = self.pieces.iter().flat_map(|piece| &piece.rejects).next() {
+            account.example(|| {
+                let line = String::from_utf8_lossy(&reject.line);
+                format!("`{}` was rejected as {}: {}", line.trim_end(), reject.reason.as_str(), reject.detail)
+            });
+        }
+    }
+
+    fn settle(self, batch: Batch) -> Vec<Settled> {
+        let settle_one = |(piece, outcome): (Lines, Outcome)| {
+            assert_eq!(
+                outcome.requests.len() + outcome.rejects.len(),
+                piece.count,
+                "C1: a line without an outcome in {:?}",
+                piece.span
+            );
+            let marker =
+                if piece.content == Content::TooLong { marker_of(b"\n") } else { marker_of(&piece.bytes) };
+            let segment = SettledSegment {
+                generation: piece.generation.id,
+                start_offset: piece.span.start,
+                end_offset: piece.span.end,
+                bytes: piece.bytes,
+                requests: outcome.requests,
+                rejects: outcome.rejects,
+                future_time: outcome.future_time,
+                ambiguous_time: outcome.ambiguous_time,
+                tail_marker: marker,
+            };
+            Settled { span: piece.span, segment, lines: piece.count, budget: piece.budget }
+        };
+        batch.pieces.into_iter().zip(self.pieces).map(settle_one).collect()
+    }
+}
+
+/// The ranges of the lines in some bytes, each without its newline; a last one without newline counts.
+fn line_ranges(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let mut start = 0;
+    memchr::memchr_iter(b'\n', bytes).chain(std::iter::once(bytes.len())).filter_map(move |end| {
+        let range = (start, end);
+        start = end + 1;
+        // The end of the bytes is the end of a line only when no newline stands there.
+        (range.0 < bytes.len()).then_some(range)
+    })
+}
+
+#[derive(Clone, Copy, Debug)]
+struct TimeLimits {
+    /// The oldest second that is kept.
+    oldest: i64,
+    /// Seconds after this one are counted `future_time`.
+    future: i64,
+}
+
+/// A line that is to be stored.
+struct GoodLine<'a> {
+    request: PlacedRequest<'a>,
+    stored: StoredRequest,
+    future: bool,
+}
+
+fn read_line<'a>(
+    piece: &'a Lines,
+    start: usize,
+    end: usize,
+    parser: &mut LineParser,
+    limits: TimeLimits,
+) -> Result<GoodLine<'a>, Reject> {
+    let offset = piece.span.start + start as u64;
+    let line = &piece.bytes[start..end];
+    let text = if offset == 0 { strip_byte_order_mark(line) } else { line };
+    let record = parser.parse(text).map_err(|error| {
+        let detail = format!("column {}: expected {}", error.column, error.reason.expectation());
+        reject(offset, error.reason, detail, line)
+    })?;
+    if record.time.second < limits.oldest {
+        return Err(reject(offset, Reason::Retention, Reason::Retention.expectation().to_owned(), line));
+    }
+    let generation_start =
+        *piece.generation.start.get().expect("tail decides the start before a valid line leaves it");
+    let time_nanos = point_time_nanos(record.time, generation_start, offset);
+    let stored = StoredRequest {
+        customer: place_in(&piece.bytes, record.customer.as_str()),
+        path: record.path.map_or((0, 0), |path| place_in(&piece.bytes, path.as_str())),
+        status: record.status.code(),
+        latency_micros: record.latency.map_or(u64::MAX, |latency| latency.micros()),
+        time_nanos,
+    };
+    let request = PlacedRequest { source: &piece.generation.source, record, time_nanos };
+    Ok(GoodLine { request, stored, future: record.time.second > limits.future })
+}
+
+/// Where a text that was borrowed from `bytes` stands in them.
+fn place_in(bytes: &[u8], text: &str) -> (u32, u16) {
+    let from = text.as_ptr().addr() - bytes.as_ptr().addr();
+    let place = u32::try_from(from).expect("a piece is far below 4 GiB");
+    (place, u16::try_from(text.len()).expect("customer and path are below 64 KiB"))
+}
+
+fn reject(offset: u64, reason: Reason, detail: String, line: &[u8]) -> Reject {
+    Reject { offset, reason, detail, line: line[..line.len().min(REJECT_KEPT_BYTES)].to_vec() }
+}

@@ -1,0 +1,7 @@
+//! The real binary against files, the embedded store, and a stand-in for InfluxDB that refuses, stalls, cuts and lies.
+
+mod files;
+mod harness;
+mod once;
+mod stop;
+mod store_faults;

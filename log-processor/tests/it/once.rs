@@ -1,0 +1,135 @@
+//! `--once` and `--final`: drain to the end of the files, settle, exit.
+
+use crate::harness::{Bench, lines};
+use store::influx::fake::FakeInflux;
+
+#[test]
+fn every_line_is_accounted_for() {
+    let bench = Bench::new();
+    bench.append(&format!("{}\nnot a line\n{}", lines(0, 1000), lines(1000, 12_345)));
+    bench.expect(&["--once"], 0);
+    let status = bench.status();
+    assert_eq!(status["lines_read"], 12_347);
+    assert_eq!(status["lines_stored"], 12_345);
+    assert_eq!(status["lines_rejected"], 2);
+    assert_eq!(status["rejected"], serde_json::json!({"empty": 1, "fields": 1}));
+    assert_eq!(status["lines_in_flight"], 0);
+    assert_eq!(status["lag_bytes"], 0);
+    let rejects = bench.rejects();
+    assert_eq!(rejects.len(), 2);
+    assert_eq!(rejects[1]["line"], "not a line");
+    assert_eq!(rejects[1]["reason"], "fields");
+    assert_eq!(rejects[1]["source"], "main");
+}
+
+#[test]
+fn k2_a_second_run_goes_on_where_the_first_ended() {
+    let bench = Bench::new();
+    bench.append(&lines(0, 100));
+    bench.expect(&["--once"], 0);
+    bench.expect(&["--once"], 0);
+    assert_eq!(bench.status()["lines_stored"], 100);
+    bench.append(&lines(100, 150));
+    bench.expect(&["--once"], 0);
+    assert_eq!(bench.status()["lines_stored"], 150);
+}
+
+#[test]
+fn an_unfinished_last_line_stays_and_is_named_and_final_takes_it() {
+    let bench = Bench::new();
+    let unfinished = lines(10, 11);
+    let unfinished = unfinished.trim_end();
+    bench.append(&lines(0, 10));
+    bench.append(unfinished);
+    let output = bench.expect(&["--once"], 0);
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(log.contains("unfinished last line was left") && log.contains("api.log"), "{log}");
+    assert_eq!(bench.status()["lines_stored"], 10);
+    assert_eq!(bench.status()["lag_bytes"], unfinished.len());
+    bench.expect(&["--final"], 0);
+    assert_eq!(bench.status()["lines_stored"], 11);
+    assert_eq!(bench.status()["lag_bytes"], 0);
+}
+
+#[test]
+fn a_path_without_a_file_is_exit_code_2() {
+    let output = Bench::new().expect(&["--once"], 2);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("api.log"));
+}
+
+#[test]
+fn bad_settings_are_reported_all_at_once_with_exit_code_2() {
+    let mut bench = Bench::new();
+    bench.set("WORKERS", "none");
+    bench.set("START_AT", "middle");
+    bench.set("LOG_FILE_PATH", "a/x.log,b/y.log,c/y.log");
+    let output = bench.expect(&["--once"], 2);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    for name in ["WORKERS=none", "START_AT=middle", "LOG_FILE_PATH"] {
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+#[test]
+fn x1_a_thousand_identical_lines_are_a_thousand_points_and_a_lost_ledger_changes_nothing() {
+    let influx = FakeInflux::start().expect("a free port");
+    let bench = Bench::on(&influx);
+    bench.append(&lines(7, 8).repeat(1000));
+    bench.expect(&["--once"], 0);
+    assert_eq!(influx.count("api_requests"), 1000);
+    std::fs::remove_dir_all(bench.path("state")).expect("removed");
+    bench.expect(&["--once"], 0);
+    assert_eq!(influx.count("api_requests"), 1000);
+    assert_eq!(influx.counts().changed_points, 0, "a replayed point is the same point");
+    assert!(influx.counts().repeated_points >= 1000, "the lines were sent again");
+}
+
+#[test]
+fn several_files_have_a_source_each() {
+    let influx = FakeInflux::start().expect("a free port");
+    let mut bench = Bench::on(&influx);
+    bench.set("LOG_FILE_PATH", "api.log,shop.log,eu=far.log,more-*.log");
+    for name in ["api.log", "shop.log", "far.log", "more-a.log", "more-b.log"] {
+        bench.append_to(name, lines(0, 100).as_bytes());
+    }
+    bench.expect(&["--once"], 0);
+    let mut sources = std::collections::BTreeMap::<String, usize>::new();
+    for point in influx.points("api_requests") {
+        let source =
+            point.tags.iter().find(|(name, _)| *name == "source").map_or("(none)", |(_, value)| value);
+        *sources.entry(source.to_owned()).or_default() += 1;
+    }
+    let expected = [("(none)", 100), ("eu", 100), ("more-a", 100), ("more-b", 100), ("shop", 100)];
+    assert_eq!(sources, expected.map(|(name, count)| (name.to_owned(), count)).into());
+}
+
+#[test]
+fn start_at_end_skips_what_is_there_and_counts_it() {
+    let mut bench = Bench::new();
+    bench.set("START_AT", "end");
+    bench.append(&lines(0, 100));
+    bench.expect(&["--once"], 0);
+    let skipped = lines(0, 100).len();
+    assert_eq!(bench.status()["lines_read"], 0);
+    assert_eq!(bench.status()["skipped_bytes"], skipped);
+    bench.append(&lines(100, 103));
+    bench.expect(&["--once"], 0);
+    assert_eq!(bench.status()["lines_stored"], 3);
+}
+
+#[test]
+fn start_at_history_reads_rotated_siblings_oldest_first() {
+    let mut bench = Bench::new();
+    bench.set("START_AT", "history");
+    bench.append_to("api.log.2", lines(0, 10).as_bytes());
+    bench.append_to("api.log.1", lines(10, 30).as_bytes());
+    bench.append(&lines(30, 35));
+    bench.expect(&["--once"], 0);
+    assert_eq!(bench.status()["lines_stored"], 35);
+    let mut bench = Bench::new();
+    bench.append_to("api.log.1", lines(10, 30).as_bytes());
+    bench.append(&lines(30, 35));
+    bench.set("START_AT", "beginning");
+    bench.expect(&["--once"], 0);
+    assert_eq!(bench.status()["lines_stored"], 5);
+}

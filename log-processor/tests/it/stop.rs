@@ -1,0 +1,74 @@
+//! Stopping, and who else may run.
+
+use std::time::Duration;
+
+use crate::harness::{Bench, eventually, lines};
+use store::influx::fake::{FakeInflux, Fault};
+
+#[test]
+fn sigterm_settles_what_is_in_flight_and_exits_0() {
+    let influx = FakeInflux::start().expect("a free port");
+    influx.on_write(|seen| {
+        if seen.body.starts_with("api_requests") {
+            Fault::Slow(Duration::from_millis(700))
+        } else {
+            Fault::None
+        }
+    });
+    let mut bench = Bench::on(&influx);
+    bench.set("STREAM_MAX_SIZE", "100");
+    bench.append(&lines(0, 3000));
+    let processor = bench.start();
+    influx.wait_until(Duration::from_secs(30), |counts| counts.writes > 3).expect("it writes");
+    assert_eq!(processor.stop(), 0);
+    let status = bench.status();
+    assert_eq!(status["lines_in_flight"], 0);
+    assert_eq!(status["lines_read"], status["lines_stored"]);
+    influx.on_write(|_| Fault::None);
+    bench.expect(&["--once"], 0);
+    assert_eq!(influx.count("api_requests"), 3000);
+}
+
+#[test]
+fn a_second_processor_on_the_same_ledger_is_refused_with_the_pid_of_the_first() {
+    let bench = Bench::new();
+    bench.append(&lines(0, 10));
+    let processor = bench.start();
+    bench.until_stored(10);
+    let output = bench.expect(&["--once"], 4);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains(&processor.pid().to_string()), "{text}");
+    assert_eq!(processor.stop(), 0);
+    bench.expect(&["--once"], 0);
+}
+
+#[test]
+fn another_ledger_for_a_source_is_refused_while_its_owner_lives() {
+    let influx = FakeInflux::start().expect("a free port");
+    let bench = Bench::on(&influx);
+    bench.append(&lines(0, 10));
+    let processor = bench.start();
+    bench.until_stored(10);
+    eventually("the owner is known", || {
+        if influx.count("api_processors") > 0 { Ok(()) } else { Err(String::new()) }
+    });
+    let mut other = Bench::on(&influx);
+    other.set("LOG_FILE_PATH", bench.path("api.log").to_str().expect("UTF-8"));
+    let output = other.expect(&["--once"], 4);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is owned by ledger"));
+    assert_eq!(processor.stop(), 0);
+    other.expect(&["--once"], 0); // A clean stop lets the source go at once.
+    assert_eq!(influx.count("api_requests"), 10);
+}
+
+#[test]
+fn health_asks_the_running_processor() {
+    let mut bench = Bench::new();
+    bench.append(&lines(0, 10));
+    let processor = bench.start();
+    bench.until_stored(10);
+    bench.set("METRICS_BIND", &processor.address());
+    bench.expect(&["health"], 0);
+    assert_eq!(processor.stop(), 0);
+    bench.expect(&["health"], 1);
+}

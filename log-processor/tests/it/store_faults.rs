@@ -1,0 +1,213 @@
+//! What the store does to us (design section 9): nothing is lost, nothing is counted twice, and readiness tells the truth.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{Bench, eventually, lines};
+use store::influx::fake::{Answer, FakeInflux, Fault};
+
+fn influx() -> FakeInflux {
+    FakeInflux::start().expect("a free port")
+}
+
+#[test]
+fn x1_a_store_that_refuses_stalls_and_cuts_gets_every_line_once() {
+    let influx = influx();
+    let faults = [
+        Fault::Answer(Answer::error(500, "internal error", "cache-max-memory-size exceeded")),
+        Fault::Cut { store: false },
+        Fault::Cut { store: true },
+        Fault::StoreAndAnswer(Answer::error(503, "unavailable", "later")),
+        Fault::Slow(Duration::from_millis(300)),
+    ];
+    let mut round = 0;
+    influx.on_write(move |seen| {
+        let _ = seen;
+        round += 1;
+        if round % 2 == 0 { faults[round / 2 % faults.len()].clone() } else { Fault::None }
+    });
+    let mut bench = Bench::on(&influx);
+    bench.set("STREAM_MAX_SIZE", "500");
+    bench.append(&lines(0, 10_000));
+    bench.expect(&["--once"], 0);
+    assert_eq!(influx.count("api_requests"), 10_000);
+    assert_eq!(influx.counts().changed_points, 0);
+    assert!(influx.counts().repeated_points > 0, "some lines were sent again");
+    assert_eq!(bench.status()["lines_stored"], 10_000);
+}
+
+#[test]
+fn x1_killed_with_acknowledgements_withheld_it_replays_the_same_points() {
+    let influx = influx();
+    let mut bench = Bench::on(&influx);
+    bench.set("STREAM_MAX_SIZE", "200");
+    bench.append(&lines(0, 3000));
+    for round in 0..4 {
+        let before = influx.counts().stored_writes;
+        let mut writes = 0;
+        influx.on_write(move |seen| {
+            if !seen.body.starts_with("api_requests") {
+                return Fault::None;
+            }
+            writes += 1;
+            if writes > 3 { Fault::Withhold { store: true } } else { Fault::None }
+        });
+        let processor = bench.start();
+        influx
+            .wait_until(Duration::from_secs(30), |counts| counts.stored_writes >= before + 6)
+            .expect("writes are withheld");
+        processor.kill();
+        influx.release();
+        bench.append(&lines(3000 + round * 100, 3100 + round * 100));
+    }
+    influx.on_write(|_| Fault::None);
+    bench.expect(&["--once"], 0);
+    assert_eq!(influx.count("api_requests"), 3400);
+    assert_eq!(influx.counts().changed_points, 0);
+    assert!(influx.counts().repeated_points > 0, "the kills replayed lines");
+    assert_eq!(bench.status()["lines_stored"], 3400);
+}
+
+#[test]
+fn retry_after_is_honoured() {
+    let influx = influx();
+    let begun = Instant::now();
+    let mut first = true;
+    influx.on_write(move |seen| {
+        if seen.body.starts_with("api_requests") && std::mem::take(&mut first) {
+            Fault::Answer(Answer::busy(2))
+        } else {
+            Fault::None
+        }
+    });
+    let bench = Bench::on(&influx);
+    bench.append(&lines(0, 10));
+    bench.expect(&["--once"], 0);
+    assert!(begun.elapsed() >= Duration::from_secs(2), "it came back after {:?}", begun.elapsed());
+    assert_eq!(influx.count("api_requests"), 10);
+}
+
+#[test]
+fn a_poisoned_line_is_isolated_and_rejected_alone() {
+    let influx = influx();
+    influx.rule(|rules| rules.refuse_lines_with = Some("/poison".to_owned()));
+    let bench = Bench::on(&influx);
+    bench.append(&lines(0, 2000));
+    bench.append("2026-09-14 16:15:35 cust_5 /poison 200 0.772\n");
+    bench.append(&lines(2000, 4999));
+    bench.expect(&["--once"], 0);
+    assert_eq!(influx.count("api_requests"), 4999);
+    let status = bench.status();
+    assert_eq!((&status["lines_stored"], &status["rejected"]["refused"]), (&4999.into(), &1.into()));
+    let reject = &bench.rejects()[0];
+    assert_eq!(reject["offset"], lines(0, 2000).len());
+    assert!(reject["line"].as_str().is_some_and(|line| line.contains("/poison")));
+}
+
+#[test]
+fn a_body_that_is_too_large_is_sent_in_halves() {
+    let influx = influx();
+    influx.rule(|rules| rules.body_max_bytes = Some(20_000));
+    let bench = Bench::on(&influx);
+    bench.append(&lines(0, 5000));
+    bench.expect(&["--once"], 0);
+    assert_eq!(influx.count("api_requests"), 5000);
+}
+
+/// A fault of configuration: nothing is dropped, readiness says what to do, and once it is repaired everything arrives.
+fn pauses_until_repaired(break_it: impl Fn(&FakeInflux), repair: impl Fn(&FakeInflux)) {
+    let influx = influx();
+    break_it(&influx);
+    let bench = Bench::on(&influx);
+    bench.append(&lines(0, 100));
+    let processor = bench.start();
+    eventually("not ready", || {
+        let (code, body) = processor.get("/readyz");
+        if code == 503 && !body.contains("has not been reached") {
+            Ok(())
+        } else {
+            Err(format!("{code} {body}"))
+        }
+    });
+    assert_eq!(processor.get("/livez").0, 200);
+    assert_eq!(influx.count("api_requests"), 0);
+    assert_eq!(bench.status()["lines_rejected"], 0);
+    assert!(processor.log().contains("ERROR") || processor.log().contains("WARN"));
+    repair(&influx);
+    bench.until_stored(100);
+    eventually("ready", || {
+        if processor.get("/readyz").0 == 200 { Ok(()) } else { Err(processor.get("/readyz").1) }
+    });
+    assert_eq!(influx.count("api_requests"), 100);
+    assert_eq!(processor.stop(), 0);
+}
+
+#[test]
+fn a_wrong_token_pauses_until_it_is_repaired() {
+    pauses_until_repaired(
+        |influx| influx.rule(|rules| rules.token = Some("other".to_owned())),
+        |influx| influx.rule(|rules| rules.token = None),
+    );
+}
+
+#[test]
+fn a_field_type_conflict_pauses_until_it_is_repaired() {
+    pauses_until_repaired(
+        |influx| influx.rule(|rules| rules.field_type_conflict = true),
+        |influx| influx.rule(|rules| rules.field_type_conflict = false),
+    );
+}
+
+#[test]
+fn a_missing_bucket_is_made() {
+    let influx = influx();
+    influx.rule(|rules| rules.bucket_missing = true);
+    let bench = Bench::on(&influx);
+    bench.append(&lines(0, 100));
+    bench.expect(&["--once"], 0);
+    assert_eq!(influx.count("api_requests"), 100);
+}
+
+#[test]
+fn readiness_follows_an_outage_within_five_seconds() {
+    let influx = influx();
+    let bench = Bench::on(&influx);
+    bench.append(&lines(0, 100));
+    let processor = bench.start();
+    bench.until_stored(100);
+    eventually("ready", || {
+        if processor.get("/readyz").0 == 200 { Ok(()) } else { Err(processor.get("/readyz").1) }
+    });
+    influx.stop();
+    let begun = Instant::now();
+    eventually("not ready", || if processor.get("/readyz").0 == 503 { Ok(()) } else { Err(String::new()) });
+    assert!(begun.elapsed() < Duration::from_secs(5), "told after {:?}", begun.elapsed());
+    bench.append(&lines(100, 5100));
+    influx.start_again().expect("the same port");
+    bench.until_stored(5100);
+    eventually("ready", || {
+        if processor.get("/readyz").0 == 200 { Ok(()) } else { Err(processor.get("/readyz").1) }
+    });
+    assert_eq!(influx.count("api_requests"), 5100);
+    assert_eq!(influx.counts().changed_points, 0);
+}
+
+#[test]
+fn metrics_tell_the_account() {
+    let influx = influx();
+    let bench = Bench::on(&influx);
+    bench.append(&lines(0, 100));
+    bench.append("bad\n");
+    let processor = bench.start();
+    bench.until_stored(100);
+    let (code, metrics) = processor.get("/metrics");
+    assert_eq!(code, 200);
+    for line in [
+        "tailgauge_lines_read_total 101",
+        "tailgauge_lines_stored_total 100",
+        "tailgauge_lines_rejected_total{reason=\"fields\"} 1",
+        "tailgauge_lines_in_flight 0.0",
+        "tailgauge_tail_lag_bytes 0.0",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
+    }
+}
