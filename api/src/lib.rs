@@ -1,0 +1,177 @@
+//! The api: statistics per customer over HTTP. [`app`] makes the router from an [`AppState`], [`serve`] serves it, `main.rs` puts them together.
+//!
+//! Handlers know HTTP and nothing of files, SQL or Flux (A1); a 5xx carries no internal text (A2); path and query values become types
+//! before any other code sees them (A3); every JSON shape has an inline snapshot in the tests (A4).
+
+mod answers;
+mod backend;
+mod cache;
+mod conditional;
+mod customers;
+mod error;
+mod health;
+mod metrics;
+mod openapi;
+mod probe;
+mod query;
+mod request_id;
+mod server;
+pub mod settings;
+mod trouble_log;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, Request, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Router, body::Body};
+use store::{Freshness, StatsStore};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::TraceLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::answers::FreshnessFields;
+use crate::backend::Backend;
+use crate::metrics::Metrics;
+use crate::query::Calendar;
+use crate::trouble_log::TroubleLog;
+
+pub use crate::probe::Probe;
+pub use crate::server::{Served, ServerLimits, serve};
+
+/// The time now, in microseconds since 1970. Handed in, so that tests choose it.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// No path reads a body.
+const REQUEST_BODY_MAX_BYTES: usize = 64 * 1024;
+
+/// What can be chosen about answering.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Days before this age are not counted (whole days, as the processor drops them); None = all that is kept.
+    pub retention: Option<Duration>,
+    /// A request without an answer by then is told 503.
+    pub request_deadline: Duration,
+    /// Memory for kept answers.
+    pub cache_max_bytes: u64,
+}
+
+impl Default for Options {
+    /// Ten seconds: the longest that clients and proxies commonly wait. 32 MiB: some thousand answers with a year of days each.
+    fn default() -> Self {
+        Self { retention: None, request_deadline: Duration::from_secs(10), cache_max_bytes: 32 << 20 }
+    }
+}
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct AppState(Arc<Inner>);
+
+struct Inner {
+    backend: Backend,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    options: Options,
+}
+
+impl std::fmt::Debug for AppState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("AppState").field(&self.0.backend).finish()
+    }
+}
+
+impl AppState {
+    /// The state around a store.
+    pub fn new(store: impl StatsStore, clock: Clock, options: Options) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let backend = Backend::new(store, options.cache_max_bytes, Arc::clone(&metrics));
+        Self(Arc::new(Inner { backend, metrics, clock, options }))
+    }
+
+    /// The store's short name, for the log.
+    pub fn store(&self) -> String {
+        self.0.backend.describe()
+    }
+
+    fn backend(&self) -> &Backend {
+        &self.0.backend
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    fn trouble_log(&self) -> &TroubleLog {
+        &self.0.backend.trouble_log
+    }
+
+    fn request_deadline(&self) -> Duration {
+        self.0.options.request_deadline
+    }
+
+    /// The days that can be asked for now.
+    fn calendar(&self) -> Calendar {
+        Calendar::new((self.0.clock)().div_euclid(1_000_000), self.0.options.retention)
+    }
+
+    /// Freshness as an answer of this moment tells it.
+    fn fresh(&self, freshness: Freshness) -> FreshnessFields {
+        FreshnessFields::new(freshness, (self.0.clock)())
+    }
+}
+
+/// All paths, with everything around them.
+pub fn app(state: AppState) -> Router {
+    let (paths, document) = OpenApiRouter::with_openapi(openapi::Description::openapi())
+        .routes(routes!(customers::customer_stats))
+        .routes(routes!(customers::all_stats))
+        .routes(routes!(customers::all_stats_original))
+        .routes(routes!(customers::customers))
+        .routes(routes!(health::welcome))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+        .split_for_parts();
+    // From the outside in: what stands first sees the request first and the answer last.
+    let around = ServiceBuilder::new()
+        .layer(from_fn(request_id::drop_unusable))
+        .layer(SetRequestIdLayer::x_request_id(request_id::Sequence::new()))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
+        .layer(from_fn_with_state(state.clone(), metrics::measure))
+        .layer(header_unless_set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(header_unless_set(header::REFERRER_POLICY, "no-referrer"))
+        .layer(header_unless_set(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ))
+        .layer(from_fn(conditional::weaken_tag_of_compressed))
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(state.clone(), error::render_problems))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn_with_state(state.clone(), error::end_in_time))
+        .layer(RequestBodyLimitLayer::new(REQUEST_BODY_MAX_BYTES));
+    paths
+        .merge(openapi::routes(&document))
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(around)
+        .with_state(state)
+}
+
+fn header_unless_set(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+/// What log lines of a request have in common. The query stays out: it may come to hold what no log should.
+fn span(request: &Request<Body>) -> tracing::Span {
+    let id = request.headers().get(request_id::HEADER).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    tracing::info_span!("request", method = %request.method(), path = request.uri().path(), id)
+}

@@ -1,0 +1,19 @@
+//! The api by its router with a store in memory, and by its real binary with a real ledger.
+
+#![allow(missing_docs, reason = "tests")]
+
+mod ask;
+mod binary;
+mod caching;
+mod conditional;
+mod connections;
+mod customers;
+mod docs;
+mod failures;
+mod fake;
+mod ids;
+mod ledger;
+mod operation;
+mod original;
+mod program;
+mod statistics;
