@@ -1,0 +1,17 @@
+//! The whole system on real parts, and the fences. Which tests run, and what they need, is in tests/README.md.
+
+mod bad_input;
+mod both;
+mod bucket_conflict;
+mod containers;
+mod demo;
+mod files;
+mod identical_lines;
+mod kill9;
+mod original;
+mod outage;
+mod rotation_storm;
+mod second_instance;
+mod stats_million;
+mod tidy;
+mod torn_writes;
