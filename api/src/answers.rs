@@ -47,7 +47,7 @@ pub(crate) struct FreshnessFields {
 }
 
 /// How an answer was made: `cells` from sums and histograms kept per customer and window (counts are exact; quantiles are exact for whole
-/// milliseconds below 8.388 s, else at most 0.0054 % off), `raw` from the single requests.
+/// milliseconds, else at most 0.0122 % off), `raw` from the single requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum MethodField {

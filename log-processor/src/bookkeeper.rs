@@ -136,7 +136,7 @@ pub struct Surroundings {
     pub health: Arc<Health>,
     /// Metrics.
     pub counters: Arc<Counters>,
-    /// Settled marks, for `status`.
+    /// Settled and durable marks, for `status`.
     pub settled: Arc<std::sync::Mutex<HashMap<GenerationId, u64>>>,
     /// Where durability is told.
     pub durable: watch::Sender<Durable>,
@@ -152,6 +152,8 @@ pub struct Bookkeeper {
     surroundings: Surroundings,
     finishing: HashMap<GenerationId, (u64, PathBuf, (u64, u64))>,
     seen: HashMap<GenerationId, (PathBuf, (u64, u64))>,
+    /// Marks that moved since the last commit: told once they are durable.
+    moved: HashMap<GenerationId, u64>,
     look: Option<(i64, Vec<(GenerationId, u64)>)>,
     next_look: Option<(i64, Vec<(GenerationId, u64)>)>,
     as_of_micros: Option<i64>,
@@ -171,6 +173,7 @@ impl Bookkeeper {
             surroundings,
             finishing: HashMap::new(),
             seen: HashMap::new(),
+            moved: HashMap::new(),
             look: None,
             next_look: None,
             as_of_micros: None,
@@ -238,9 +241,9 @@ impl Bookkeeper {
                 };
                 self.finishing.remove(&id);
                 self.seen.insert(id, (generation.path, (generation.device, generation.inode)));
-                if generation.state == GenerationState::Open {
+                if generation.state == GenerationState::Open && self.frontier.settled(id).is_none() {
                     self.frontier.begin(id, settled);
-                    self.note_settled(id);
+                    self.tell_mark(id, settled);
                 }
                 answer(&reply, id);
             }
@@ -267,7 +270,6 @@ impl Bookkeeper {
             ToLedger::Lost { source, reason, bytes } => {
                 self.persist(|ledger| ledger.add_lost_bytes(&source, reason, bytes))?;
                 self.dirty = true;
-                self.surroundings.account.settled(self.ledger.totals());
             }
             ToLedger::Skipped { source, bytes } => {
                 self.persist(|ledger| ledger.add_skipped_bytes(&source, bytes))?;
@@ -290,19 +292,23 @@ impl Bookkeeper {
         for piece in passed {
             self.dirty = true;
             self.persist(|ledger| ledger.apply(&piece.segment))?;
-            self.note_settled(piece.span.generation);
+            self.moved.insert(piece.span.generation, piece.span.end);
         }
-        self.surroundings.account.settled(self.ledger.totals());
         self.finish_settled()?;
         self.note_look()
     }
 
-    fn note_settled(&self, id: GenerationId) {
-        if let Some(settled) = self.frontier.settled(id) {
-            let mut marks =
-                self.surroundings.settled.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            marks.insert(id, settled);
+    /// What was committed is told: nobody ever hears of a line that a crash could take back.
+    fn tell_settled(&mut self) {
+        for (id, settled) in std::mem::take(&mut self.moved) {
+            self.tell_mark(id, settled);
         }
+        self.surroundings.account.settled(self.ledger.totals());
+    }
+
+    fn tell_mark(&self, id: GenerationId, settled: u64) {
+        let mut marks = self.surroundings.settled.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        marks.insert(id, settled);
     }
 
     /// Generations that were read to their end are finished once the frontier has arrived there.
@@ -353,6 +359,7 @@ impl Bookkeeper {
         let begun = Instant::now();
         let as_of = self.as_of_micros;
         self.persist(|ledger| ledger.commit(as_of, Utc::now().timestamp()))?;
+        self.tell_settled();
         self.dirty = false;
         self.last_commit = Instant::now();
         self.last_commit_took = begun.elapsed();

@@ -139,9 +139,8 @@ impl Recount {
     pub fn assert_equal(&self, answer: &Value, customer: Option<&str>, from_date: &str) {
         let whose = format!("customer {customer:?} from {from_date}");
         let expected = self.figures(customer, from_date).unwrap_or_else(|| panic!("{whose} has no data"));
-        let slowest = slowest_seconds(&self.chosen(customer, from_date));
         let told = Figures::of(answer).unwrap_or_else(|| panic!("{whose}: no figures in {answer:#}"));
-        assert!(told.says(&expected, slowest), "{whose}: expected {expected:?}: {answer:#}");
+        assert!(told == expected, "{whose}: expected {expected:?}: {answer:#}");
         let days = answer["daily"].as_array().unwrap_or_else(|| panic!("{whose}: no days in {answer:#}"));
         let days: Vec<(String, Option<Figures>)> = days
             .iter()
@@ -150,26 +149,13 @@ impl Recount {
         let expected = self.daily(customer, from_date);
         assert_eq!(days.len(), expected.len(), "{whose}: the days of {answer:#}");
         for ((date, told), (expected_date, expected)) in days.iter().zip(&expected) {
-            let equal =
-                date == expected_date && told.as_ref().is_some_and(|told| told.says(expected, slowest));
+            let equal = date == expected_date && told.as_ref() == Some(expected);
             assert!(equal, "{whose}: {date} says {told:?}, expected {expected_date} {expected:?}");
         }
     }
 }
 
 impl Figures {
-    /// Whether these are the expected figures: all equal to the last digit, but for quantiles of requests slower than 8.388 s, which the cells keep within 1/8192
-    /// of the slowest.
-    fn says(&self, expected: &Figures, slowest_seconds: f64) -> bool {
-        let tolerance = if slowest_seconds < 8.388 { 0.0 } else { slowest_seconds / 8192.0 };
-        let near = |told: f64, expected: f64| (told - expected).abs() <= tolerance;
-        let quantiles = near(self.median_latency, expected.median_latency)
-            && near(self.p99_latency, expected.p99_latency);
-        let median_latency = expected.median_latency;
-        let p99_latency = expected.p99_latency;
-        quantiles && Figures { median_latency, p99_latency, ..*self } == *expected
-    }
-
     /// The figures in an answer of the api.
     pub fn of(answer: &Value) -> Option<Figures> {
         Some(Figures {
@@ -229,12 +215,6 @@ fn micros(seconds: &str) -> u64 {
     let whole: u64 = whole.parse().expect("a good line ends with seconds");
     let shown = (0..6).fold(whole, |value, place| value * 10 + digit(place));
     shown + u64::from(digit(6) >= 5)
-}
-
-/// The greatest latency, in seconds.
-fn slowest_seconds(requests: &[&Request]) -> f64 {
-    let slowest = requests.iter().map(|request| request.micros).max().unwrap_or(0);
-    std::time::Duration::from_micros(slowest).as_secs_f64()
 }
 
 #[cfg(test)]

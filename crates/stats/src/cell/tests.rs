@@ -44,10 +44,10 @@ fn requests_are_counted() {
 
 #[test]
 fn the_blob_is_what_it_is_said_to_be() {
-    assert_eq!(blob_of(&Cell::default()), [1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(blob_of(&Cell::default()), [2, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(
         blob_of(&cell_of(&[(200, Some(5)), (503, Some(7)), (404, None)])),
-        [1, 0, 1, 0, 1, 1, 12, 7, 2, 5, 1, 2, 1]
+        [2, 0, 1, 0, 1, 1, 12, 7, 2, 5, 1, 2, 1]
     );
 }
 
@@ -60,14 +60,14 @@ fn a_busy_day_takes_about_a_kilobyte() {
 
 #[test]
 fn damaged_blobs_are_errors() {
-    let good = [1, 0, 1, 0, 1, 1, 12, 7, 2, 5, 1, 2, 1];
+    let good = [2, 0, 1, 0, 1, 1, 12, 7, 2, 5, 1, 2, 1];
     assert!(Cell::decode(&good).is_ok());
     for length in 0..good.len() {
         assert!(Cell::decode(&good[..length]).is_err(), "cut after {length} bytes");
     }
     for (at, byte, error_at, what) in [
         (0, 0, 0, "an unknown version"),
-        (0, 2, 0, "an unknown version"),
+        (0, 1, 0, "an unknown version"),
         (2, 0, 13, ""),
         (6, 20, 13, "a sum that the latencies cannot have"),
         (6, 6, 13, "a sum that the latencies cannot have"),
@@ -86,11 +86,11 @@ fn damaged_blobs_are_errors() {
     let longer: Vec<u8> = good.into_iter().chain([0]).collect();
     assert_eq!(Cell::decode(&longer), Err(CodecError { at: 13, what: "bytes behind its end" }));
     assert_eq!(
-        Cell::decode(&[1, 0, 0, 0, 0, 0, 1, 0, 0]).expect_err("damaged").what,
+        Cell::decode(&[2, 0, 0, 0, 0, 0, 1, 0, 0]).expect_err("damaged").what,
         "a sum of no latencies"
     );
     let max = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
-    let many = [&[1][..], &max, &max, &[0; 6]].concat();
+    let many = [&[2][..], &max, &max, &[0; 6]].concat();
     assert_eq!(Cell::decode(&many).expect_err("damaged").what, "an impossible number of requests");
     let message = Cell::decode(&[9]).expect_err("damaged").to_string();
     assert_eq!(message, "damaged statistics blob at byte 0: an unknown version");
