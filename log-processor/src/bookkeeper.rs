@@ -8,10 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use store::KeyStart;
-use store::embedded::{
-    GenerationId, GenerationRecord, GenerationState, Head, Ledger, LedgerError, NewGeneration,
-};
+use store::embedded::{GenerationId, GenerationState, Ledger, LedgerError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +17,7 @@ use crate::counters::Counters;
 use crate::frontier::Frontier;
 use crate::health::{Concern, Health, Severity};
 use crate::lines::Settled;
+use crate::to_ledger::ToLedger;
 
 /// What may wait in memory for a commit, whatever the last one cost.
 const COMMIT_BYTES: usize = 8 << 20;
@@ -33,81 +31,6 @@ const COMMIT_SILENT: Duration = Duration::from_secs(300);
 const LEDGER_PAUSE: Duration = Duration::from_millis(500);
 /// How often the freshness of a silent log is noted.
 const AS_OF_EVERY: Duration = Duration::from_millis(900);
-
-/// What the bookkeeper is told. The channel has no limit of its own: what can wait in it is bounded by the memory budget that every piece carries.
-#[derive(Debug)]
-pub enum ToLedger {
-    /// Pieces that settled, in any order.
-    Settled(Vec<Settled>),
-    /// A generation is followed from now on: a new one is remembered, one that is known goes on from its mark.
-    Begin {
-        /// What was seen.
-        generation: NewGeneration,
-        /// Its id when it is known already.
-        known: Option<GenerationId>,
-        /// Where the id goes.
-        reply: SyncSender<GenerationId>,
-    },
-    /// What the ledger knows of a source is asked for.
-    Known {
-        /// Which.
-        source: String,
-        /// Where the generations go, oldest first.
-        reply: SyncSender<Vec<GenerationRecord>>,
-    },
-    /// Head and start of a generation are decided: durable before the reply.
-    Start {
-        /// Whose.
-        id: GenerationId,
-        /// Its head.
-        head: Head,
-        /// Its start.
-        start: KeyStart,
-        /// Answered when it is durable.
-        reply: SyncSender<()>,
-    },
-    /// A generation was found under this path with this size.
-    Seen {
-        /// Which.
-        id: GenerationId,
-        /// Where.
-        path: PathBuf,
-        /// Its file.
-        device_inode: (u64, u64),
-        /// Its size.
-        size_bytes: u64,
-    },
-    /// A generation was read to its end and will not grow any more.
-    Finish {
-        /// Which.
-        id: GenerationId,
-        /// The place after its last byte.
-        end: u64,
-    },
-    /// Bytes proven unreadable.
-    Lost {
-        /// Of which log.
-        source: Arc<str>,
-        /// Why.
-        reason: &'static str,
-        /// How many.
-        bytes: u64,
-    },
-    /// Bytes skipped on purpose.
-    Skipped {
-        /// Of which log.
-        source: Arc<str>,
-        /// How many.
-        bytes: u64,
-    },
-    /// Everything readable at `as_of_micros` was handed on: everything before these places.
-    Look {
-        /// When, in microseconds since 1970.
-        as_of_micros: i64,
-        /// The place up to which each generation was handed on.
-        marks: Vec<(GenerationId, u64)>,
-    },
-}
 
 /// What has become durable, for those who tell others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

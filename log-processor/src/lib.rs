@@ -23,5 +23,6 @@ pub mod socket;
 pub mod sources;
 pub mod span;
 pub mod tail;
+pub mod to_ledger;
 pub mod wake;
 pub mod worker;

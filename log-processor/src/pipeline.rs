@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
 use crate::batch::{self, InFlight};
-use crate::bookkeeper::{Bookkeeper, Durable, Ended, Surroundings, ToLedger};
+use crate::bookkeeper::{Bookkeeper, Durable, Ended, Surroundings};
 use crate::companions::{probe, spawn_endpoints, watch_first_lines};
 use crate::counters::Counters;
 use crate::health::Health;
@@ -31,6 +31,7 @@ use crate::tail::identity::salt_of;
 use crate::tail::log::Surroundings as LogSurroundings;
 use crate::tail::starts::Starts;
 use crate::tail::{Drained, Mode, Tail};
+use crate::to_ledger::ToLedger;
 use crate::wake::Wake;
 use crate::worker;
 

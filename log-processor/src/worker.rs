@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
 use crate::batch::InFlight;
-use crate::bookkeeper::ToLedger;
 use crate::counters::Counters;
 use crate::delivery::{Delivery, RefusedLine};
 use crate::health::Health;
 use crate::lines::{Batch, Content, Lines, Settled};
 use crate::tail::identity::marker_of;
+use crate::to_ledger::ToLedger;
 
 /// Stored lines ahead of the clock by more than this are counted `future_time`.
 const FUTURE_SECONDS: i64 = 300;

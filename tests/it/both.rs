@@ -5,7 +5,6 @@ use system_tests::influx::Influx;
 use system_tests::proxy::Proxy;
 use system_tests::stack::Stack;
 
-
 /// Two tests, `embedded` and `influxdb`, in a module of their own, which tell the body its store.
 macro_rules! on_both_stores {
     ($name:ident) => {

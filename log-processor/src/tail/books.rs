@@ -8,7 +8,7 @@ use store::KeyStart;
 use store::embedded::{GenerationId, GenerationRecord, Head, NewGeneration};
 
 use super::siblings::FileId;
-use crate::bookkeeper::ToLedger;
+use crate::to_ledger::ToLedger;
 
 /// The bookkeeper or the workers have ended: so does tail. Why is said where it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,85 @@
+//! What the bookkeeper is told and asked: the messages of its one channel. No logic.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use store::KeyStart;
+use store::embedded::{GenerationId, GenerationRecord, Head, NewGeneration};
+
+use crate::lines::Settled;
+
+/// What the bookkeeper is told. The channel has no limit of its own: what can wait in it is bounded by the memory budget that every piece carries.
+#[derive(Debug)]
+pub enum ToLedger {
+    /// Pieces that settled, in any order.
+    Settled(Vec<Settled>),
+    /// A generation is followed from now on: a new one is remembered, one that is known goes on from its mark.
+    Begin {
+        /// What was seen.
+        generation: NewGeneration,
+        /// Its id when it is known already.
+        known: Option<GenerationId>,
+        /// Where the id goes.
+        reply: SyncSender<GenerationId>,
+    },
+    /// What the ledger knows of a source is asked for.
+    Known {
+        /// Which.
+        source: String,
+        /// Where the generations go, oldest first.
+        reply: SyncSender<Vec<GenerationRecord>>,
+    },
+    /// Head and start of a generation are decided: durable before the reply.
+    Start {
+        /// Whose.
+        id: GenerationId,
+        /// Its head.
+        head: Head,
+        /// Its start.
+        start: KeyStart,
+        /// Answered when it is durable.
+        reply: SyncSender<()>,
+    },
+    /// A generation was found under this path with this size.
+    Seen {
+        /// Which.
+        id: GenerationId,
+        /// Where.
+        path: PathBuf,
+        /// Its file.
+        device_inode: (u64, u64),
+        /// Its size.
+        size_bytes: u64,
+    },
+    /// A generation was read to its end and will not grow any more.
+    Finish {
+        /// Which.
+        id: GenerationId,
+        /// The place after its last byte.
+        end: u64,
+    },
+    /// Bytes proven unreadable.
+    Lost {
+        /// Of which log.
+        source: Arc<str>,
+        /// Why.
+        reason: &'static str,
+        /// How many.
+        bytes: u64,
+    },
+    /// Bytes skipped on purpose.
+    Skipped {
+        /// Of which log.
+        source: Arc<str>,
+        /// How many.
+        bytes: u64,
+    },
+    /// Everything readable at `as_of_micros` was handed on: everything before these places.
+    Look {
+        /// When, in microseconds since 1970.
+        as_of_micros: i64,
+        /// The place up to which each generation was handed on.
+        marks: Vec<(GenerationId, u64)>,
+    },
+}
