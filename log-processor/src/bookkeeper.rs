@@ -77,8 +77,10 @@ pub struct Bookkeeper {
     seen: HashMap<GenerationId, (PathBuf, (u64, u64))>,
     /// Marks that moved since the last commit: told once they are durable.
     moved: HashMap<GenerationId, u64>,
-    look: Option<(i64, Vec<(GenerationId, u64)>)>,
-    next_look: Option<(i64, Vec<(GenerationId, u64)>)>,
+    /// The oldest look whose places have not all settled: when, and up to where each generation was handed on.
+    look: Option<(i64, HashMap<GenerationId, u64>)>,
+    /// All later looks together.
+    next_look: Option<(i64, HashMap<GenerationId, u64>)>,
     as_of_micros: Option<i64>,
     as_of_noted: Instant,
     dirty: bool,
@@ -198,10 +200,12 @@ impl Bookkeeper {
                 self.persist(|ledger| ledger.add_skipped_bytes(&source, bytes))?;
                 self.dirty = true;
             }
-            ToLedger::Look { as_of_micros, marks } => {
+            ToLedger::Look { as_of_micros, moved } => {
                 self.dirty |= self.last_commit.elapsed() >= COMMIT_SILENT;
-                let place = if self.look.is_none() { &mut self.look } else { &mut self.next_look };
-                *place = Some((as_of_micros, marks));
+                let look = if self.look.is_none() { &mut self.look } else { &mut self.next_look };
+                let look = look.get_or_insert_default();
+                look.0 = as_of_micros;
+                look.1.extend(moved);
             }
         }
         self.note_look()
@@ -256,7 +260,7 @@ impl Bookkeeper {
     /// The oldest look whose every place has settled says how fresh the data is.
     fn note_look(&mut self) -> Result<(), LedgerError> {
         while let Some((as_of, marks)) = &self.look {
-            let settled = |(id, place): &(GenerationId, u64)| {
+            let settled = |(id, place): (&GenerationId, &u64)| {
                 self.frontier.settled(*id).is_none_or(|settled| settled >= *place)
             };
             if !marks.iter().all(settled) {

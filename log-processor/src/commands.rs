@@ -15,7 +15,8 @@ use crate::pipeline::{self, Outcome};
 use crate::report::{Facts, FileReport, Status};
 use crate::settings::{Settings, StoreChoice};
 use crate::socket;
-use crate::tail::{Mode, siblings};
+use crate::tail::Mode;
+use crate::tail::disk::{Disk, RealDisk};
 
 /// Exit code of a check that found a difference.
 const DIFFERENCE: u8 = 1;
@@ -139,23 +140,22 @@ fn offline_status(settings: &Settings) -> Result<Status, LedgerError> {
         StoreChoice::Influx(_) => "influxdb".to_owned(),
     };
     let view = LedgerView::open(&settings.state_dir)?;
+    let disk = RealDisk::default();
     let files = view
         .iter()
         .flat_map(|view| view.generations())
         .filter(|generation| generation.seen.state == GenerationState::Open)
         .map(|generation| {
             let seen = &generation.seen;
-            let now = siblings::sibling(&seen.path)
-                .ok()
-                .flatten()
-                .filter(|file| file.id == (seen.device, seen.inode));
+            let now = disk.stat(&seen.path).ok().flatten();
             let size = now
-                .and_then(|file| std::fs::metadata(file.path).ok())
-                .map_or(generation.size_bytes, |metadata| metadata.len());
+                .filter(|file| file.id == (seen.device, seen.inode))
+                .map_or(generation.size_bytes, |file| file.size);
             FileReport {
                 path: seen.path.clone(),
                 source: seen.source.clone(),
                 size: size.max(seen.settled_offset),
+                read_offset: seen.settled_offset,
                 settled_offset: seen.settled_offset,
                 generation: Some(generation.id),
             }

@@ -28,6 +28,10 @@ pub struct Counters {
     pub rotations: Counter,
     /// Truncations seen.
     pub truncations: Counter,
+    /// Truncations after which a copy of the old content was found: what was written between copy and truncation is unknowable.
+    pub copytruncate_windows: Counter,
+    /// Compressed logs that could not be read.
+    pub gzip_damaged: Counter,
 }
 
 impl Default for Counters {
@@ -43,6 +47,8 @@ impl Default for Counters {
             notify_missed: Counter::default(),
             rotations: Counter::default(),
             truncations: Counter::default(),
+            copytruncate_windows: Counter::default(),
+            gzip_damaged: Counter::default(),
         }
     }
 }
@@ -79,5 +85,15 @@ impl Counters {
         );
         registry.register("rotations", "Rotations seen", self.rotations.clone());
         registry.register("truncations", "Truncations seen", self.truncations.clone());
+        registry.register(
+            "copytruncate_windows",
+            "Truncations after a copy: what was written between the two is unknowable",
+            self.copytruncate_windows.clone(),
+        );
+        registry.register(
+            "gzip_damaged",
+            "Compressed logs that could not be read",
+            self.gzip_damaged.clone(),
+        );
     }
 }

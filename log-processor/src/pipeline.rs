@@ -24,15 +24,18 @@ use crate::counters::Counters;
 use crate::health::Health;
 use crate::ownership::{Heartbeat, Refused};
 use crate::patience::patiently;
-use crate::report::{Facts, FileReport, Status, with_settled};
+use crate::report::{Facts, FileReports, Status, with_settled};
 use crate::settings::Settings;
-use crate::tail::books::Books;
+use crate::tail::books::BooksLine;
+use crate::tail::disk::RealDisk;
+use crate::tail::follower::{Follower, State};
 use crate::tail::identity::salt_of;
 use crate::tail::log::Surroundings as LogSurroundings;
+use crate::tail::ports::{Gate, StoreJournal};
 use crate::tail::starts::Starts;
 use crate::tail::{Drained, Mode, Tail};
 use crate::to_ledger::ToLedger;
-use crate::wake::Wake;
+use crate::wake::wake;
 use crate::worker;
 
 /// Pieces between tail and batch: a few, so that reading goes on while a batch is cut; more would only hold memory.
@@ -62,7 +65,7 @@ pub(crate) struct Common<S> {
     pub(crate) health: Arc<Health>,
     pub(crate) account: Arc<Account>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) files: Arc<Mutex<Vec<FileReport>>>,
+    pub(crate) files: Arc<FileReports>,
     pub(crate) settled: Arc<Mutex<HashMap<GenerationId, u64>>>,
     pub(crate) durable: watch::Receiver<Durable>,
 }
@@ -70,7 +73,7 @@ pub(crate) struct Common<S> {
 impl<S: RequestStore> Common<S> {
     pub(crate) fn status(&self) -> Status {
         let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        let files = with_settled(self.files.lock().unwrap_or_else(PoisonError::into_inner).clone(), &settled);
+        let files = with_settled(self.files.all(), &settled);
         drop(settled);
         let durable = self.durable.borrow().clone();
         Facts {
@@ -87,11 +90,7 @@ impl<S: RequestStore> Common<S> {
     }
 
     fn sources(&self) -> Vec<String> {
-        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut sources: Vec<String> = files.iter().map(|file| file.source.clone()).collect();
-        sources.sort();
-        sources.dedup();
-        sources
+        self.files.sources()
     }
 }
 
@@ -268,36 +267,41 @@ fn make_tail<S: RequestStore>(
     stop: CancellationToken,
     cleared: CancellationToken,
     mode: Mode,
-) -> Tail<S> {
+) -> Tail {
     let runtime = tokio::runtime::Handle::current();
-    Tail {
-        sources: settings.sources.clone(),
-        wake: Wake::new(),
-        starts: Starts {
-            store: Arc::clone(&common.store),
-            health: Arc::clone(&common.health),
-            runtime: runtime.clone(),
-            stop: stop.clone(),
-            hashed_only: settings.write_only,
-        },
-        with: LogSurroundings {
-            books: Books::new(to_ledger),
-            counters: Arc::clone(&common.counters),
-            salt: salt_of(&settings.salt),
-            start_at: settings.start_at,
-        },
+    let (wake, watch) = wake();
+    let journal = StoreJournal {
+        store: Arc::clone(&common.store),
+        health: Arc::clone(&common.health),
+        runtime: runtime.clone(),
+        stop: stop.clone(),
+    };
+    let gate = Gate {
         lines,
         budget: Arc::new(Semaphore::new(BUDGET_BYTES)),
         budget_bytes: BUDGET_BYTES,
         account: Arc::clone(&common.account),
+        cleared,
+        stop: stop.clone(),
+        runtime,
+    };
+    let follower = Follower {
+        sources: settings.sources.clone(),
+        with: LogSurroundings {
+            disk: Arc::new(RealDisk::default()),
+            books: Box::new(BooksLine::new(to_ledger)),
+            counters: Arc::clone(&common.counters),
+            salt: salt_of(&settings.salt),
+            start_at: settings.start_at,
+        },
+        starts: Starts { journal: Box::new(journal), hashed_only: settings.write_only },
+        outlet: Box::new(gate),
+        watch: Box::new(watch),
         health: Arc::clone(&common.health),
         files: Arc::clone(&common.files),
-        stop,
-        cleared,
-        found_once: false,
-        runtime,
-        mode,
-    }
+        state: State::default(),
+    };
+    Tail { follower, wake, stop, mode }
 }
 
 /// Waits for the rooms to end one after the other; when the stop's deadline passes, ends all patience.

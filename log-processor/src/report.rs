@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use store::embedded::GenerationId;
@@ -18,6 +19,9 @@ pub struct FileReport {
     pub source: String,
     /// Its size in bytes.
     pub size: u64,
+    /// Every byte before this place was read.
+    #[serde(default)]
+    pub read_offset: u64,
     /// Every line before this place is settled.
     pub settled_offset: u64,
     /// Its generation.
@@ -164,6 +168,39 @@ impl Status {
             );
         }
         text
+    }
+}
+
+/// What tail tells of the files of each log.
+#[derive(Debug, Default)]
+pub struct FileReports(Mutex<Vec<Vec<FileReport>>>);
+
+impl FileReports {
+    /// Tells of the files of one log.
+    pub fn set(&self, log: usize, files: Vec<FileReport>) {
+        let mut logs = self.lock();
+        if logs.len() <= log {
+            logs.resize_with(log + 1, Vec::new);
+        }
+        logs[log] = files;
+    }
+
+    /// All files.
+    pub fn all(&self) -> Vec<FileReport> {
+        self.lock().iter().flatten().cloned().collect()
+    }
+
+    /// The sources, each once.
+    pub fn sources(&self) -> Vec<String> {
+        let mut sources: Vec<String> =
+            self.lock().iter().filter_map(|files| files.first()).map(|file| file.source.clone()).collect();
+        sources.sort();
+        sources.dedup();
+        sources
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<FileReport>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,6 @@
 //! LOG_FILE_PATH: a comma-separated list of `[source=]path-or-glob`. Which paths are followed, and the source of each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// The source of the first path that names none: its points carry no source tag.
@@ -67,33 +67,57 @@ impl Sources {
         if entries.is_empty() { Err("no path".to_owned()) } else { Ok(Self { entries }) }
     }
 
-    /// Source and path of every log that is followed now: plain paths whether they exist or not, and the files that fit a glob.
+    /// Source and path of every log that is followed now: plain paths whether they exist or not, and the files that fit a glob. A rotated sibling of a log
+    /// (`api.log.1` of `api.log`) is no log of its own.
     pub fn paths(&self) -> Vec<(String, PathBuf)> {
         let mut found: Vec<(String, PathBuf)> = Vec::new();
+        let mut paths: HashSet<PathBuf> = HashSet::new();
+        let mut sources: HashMap<String, PathBuf> = HashMap::new();
         for entry in &self.entries {
             match entry {
-                Entry::Path { source, path } => found.push((source.clone(), path.clone())),
+                Entry::Path { source, path } => {
+                    paths.insert(path.clone());
+                    sources.insert(source.clone(), path.clone());
+                    found.push((source.clone(), path.clone()));
+                }
                 Entry::Glob { prefix, pattern } => {
-                    for path in
-                        glob::glob(pattern).into_iter().flatten().flatten().filter(|path| path.is_file())
-                    {
-                        let stem = stem(&path);
-                        let source =
-                            prefix.as_ref().map_or(stem.clone(), |prefix| format!("{prefix}.{stem}"));
-                        if found.iter().any(|(_, other)| *other == path) {
+                    let files: HashSet<PathBuf> = glob::glob(pattern)
+                        .into_iter()
+                        .flatten()
+                        .flatten()
+                        .filter(|path| path.is_file())
+                        .collect();
+                    let mut ordered: Vec<&PathBuf> = files.iter().collect();
+                    ordered.sort();
+                    for path in ordered {
+                        let base = rotated_base(path);
+                        if paths.contains(path)
+                            || base.is_some_and(|base| files.contains(&base) || paths.contains(&base))
+                        {
                             continue;
                         }
-                        if let Some((_, other)) = found.iter().find(|(taken, _)| *taken == source) {
+                        let stem = stem(path);
+                        let source =
+                            prefix.as_ref().map_or(stem.clone(), |prefix| format!("{prefix}.{stem}"));
+                        if let Some(other) = sources.get(&source) {
                             tracing::debug!(file = %path.display(), source, other = %other.display(), "not followed: its source is taken");
                             continue;
                         }
-                        found.push((source, path));
+                        paths.insert(path.clone());
+                        sources.insert(source.clone(), path.clone());
+                        found.push((source, path.clone()));
                     }
                 }
             }
         }
         found
     }
+}
+
+/// The log of which this would be a rotated sibling.
+fn rotated_base(path: &Path) -> Option<PathBuf> {
+    let rotated = crate::tail::names::rotated(path.file_name()?.to_str()?)?;
+    Some(path.with_file_name(rotated.base))
 }
 
 fn is_source(name: &str) -> bool {
@@ -128,6 +152,26 @@ mod tests {
         check("a/api.log, b/shop.log", &[("main", "a/api.log"), ("shop", "b/shop.log")]);
         check("eu=a/api.log,us=b/api.log", &[("eu", "a/api.log"), ("us", "b/api.log")]);
         check("a/x=y.log", &[("main", "a/x=y.log")]);
+    }
+
+    #[test]
+    fn rotated_siblings_are_no_logs_of_their_own() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in ["a.log", "a.log.1", "a.log-20240914.gz", "b.log.1", "c-20240914.log"] {
+            std::fs::write(folder.path().join(name), "").expect("a file");
+        }
+        let paths =
+            Sources::parse(&format!("{}/*log*", folder.path().display())).expect("well-formed").paths();
+        let names: Vec<_> =
+            paths.iter().map(|(source, path)| (source.as_str(), path.file_name().expect("a name"))).collect();
+        assert_eq!(
+            names,
+            [
+                ("a", "a.log".as_ref()),
+                ("b.log", "b.log.1".as_ref()),
+                ("c-20240914", "c-20240914.log".as_ref())
+            ]
+        );
     }
 
     #[test]

@@ -75,11 +75,11 @@ pub enum ToLedger {
         /// How many.
         bytes: u64,
     },
-    /// Everything readable at `as_of_micros` was handed on: everything before these places.
+    /// Everything readable at `as_of_micros` was handed on.
     Look {
         /// When, in microseconds since 1970.
         as_of_micros: i64,
-        /// The place up to which each generation was handed on.
-        marks: Vec<(GenerationId, u64)>,
+        /// The place up to which each generation was handed on that has moved since this was last told.
+        moved: Vec<(GenerationId, u64)>,
     },
 }

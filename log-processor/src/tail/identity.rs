@@ -1,20 +1,20 @@
 //! How a file is known again: by content first (head and tail marker), by inode only where there is no content to compare. Reads a few bytes, changes nothing.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use logline::{LineParser, Zone, strip_byte_order_mark};
 use store::KeyStart;
 use store::embedded::Head;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
-use crate::lines::TailMarker;
+use super::disk::{LogFile, read_full};
+use super::splitter::Piece;
+use crate::lines::{Content, TailMarker};
 
 /// The head of a generation covers at most that many bytes.
 pub const HEAD_MAX_BYTES: usize = 64 << 10;
 /// The tail marker covers at most that many bytes.
-const MARKER_MAX_BYTES: usize = 256;
+pub const MARKER_MAX_BYTES: usize = 256;
 /// Left free between two generations in the key sequence: as much may still be written to a file after it was renamed.
 const START_GAP_BYTES: u64 = 16 << 20;
 
@@ -25,18 +25,25 @@ pub fn marker_of(bytes_before: &[u8]) -> TailMarker {
 }
 
 /// Whether the bytes before `offset` are still those of the marker.
-pub fn marker_holds(file: &File, offset: u64, (hash, length): TailMarker) -> io::Result<bool> {
-    let Some(from) = offset.checked_sub(length) else { return Ok(false) };
-    let Ok(length) = usize::try_from(length) else { return Ok(false) };
+pub fn marker_holds(file: &mut dyn LogFile, offset: u64, marker: TailMarker) -> io::Result<bool> {
+    Ok(bytes_of_marker(file, offset, marker)?.is_some())
+}
+
+/// The bytes before `offset`, if they are still those of the marker.
+pub fn bytes_of_marker(
+    file: &mut dyn LogFile,
+    offset: u64,
+    (hash, length): TailMarker,
+) -> io::Result<Option<Vec<u8>>> {
+    let (Some(from), Ok(length)) = (offset.checked_sub(length), usize::try_from(length)) else {
+        return Ok(None);
+    };
     if length > MARKER_MAX_BYTES {
-        return Ok(false);
+        return Ok(None);
     }
-    let mut bytes = [0; MARKER_MAX_BYTES];
-    match file.read_exact_at(&mut bytes[..length], from) {
-        Ok(()) => Ok(xxh3_64(&bytes[..length]) == hash || length == 0),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
+    let mut bytes = vec![0; length];
+    let read = read_full(file, &mut bytes, from)?;
+    Ok((read == length && (length == 0 || xxh3_64(&bytes) == hash)).then_some(bytes))
 }
 
 /// The first bytes of a file, from which its head is known.
@@ -48,17 +55,9 @@ pub struct Opening {
 
 impl Opening {
     /// Reads them. `salt` (LOG_SALT) tells equal files apart on purpose.
-    pub fn read(file: &File, salt: u64) -> io::Result<Self> {
+    pub fn read(file: &mut dyn LogFile, salt: u64) -> io::Result<Self> {
         let mut bytes = vec![0; HEAD_MAX_BYTES];
-        let mut length = 0;
-        while length < bytes.len() {
-            match file.read_at(&mut bytes[length..], length as u64) {
-                Ok(0) => break,
-                Ok(read) => length += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let length = read_full(file, &mut bytes, 0)?;
         bytes.truncate(length);
         Ok(Self { bytes, salt })
     }
@@ -76,6 +75,16 @@ impl Opening {
             }
         }
         (self.bytes.len() == HEAD_MAX_BYTES).then(|| self.head_of(HEAD_MAX_BYTES))
+    }
+
+    /// Whether a piece that was read stands in the file now, as far as this opening reaches.
+    pub fn agrees_with(&self, piece: &Piece) -> bool {
+        let from = usize::try_from(piece.start).unwrap_or(usize::MAX).min(self.bytes.len());
+        // A piece behind a hole, and the beginning of a line that is too long, do not stand there as they are.
+        let as_read = piece.content == Content::Lines && piece.bytes.len() as u64 == piece.end - piece.start;
+        let shared = piece.bytes.len().min(self.bytes.len() - from);
+        let shrunk = self.bytes.len() < HEAD_MAX_BYTES && shared < piece.bytes.len();
+        !as_read || (!shrunk && self.bytes[from..from + shared] == piece.bytes[..shared])
     }
 
     /// Whether the file begins with this head.

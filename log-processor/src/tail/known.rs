@@ -1,13 +1,12 @@
 //! What is known of a log's generations, and the recognition of a file among them. Decides, and reads a few bytes of the file; opens and changes nothing.
 
-use std::fs::File;
 use std::io;
 
 use store::KeyStart;
 use store::embedded::{GenerationId, GenerationRecord, GenerationState, Head};
 
+use super::disk::{FileId, FileStat, LogFile};
 use super::identity::{Opening, marker_holds};
-use super::siblings::FileId;
 use crate::lines::TailMarker;
 
 /// A generation as tail knows it, open or not.
@@ -31,9 +30,27 @@ pub struct Known {
     pub skipped: bool,
     /// It was left: settled to its end, or gone.
     pub finished: bool,
+    /// Its file was truncated under it.
+    pub cut: bool,
 }
 
 impl Known {
+    /// A generation that is met for the first time, in a file of which everything before `handed` is not to be read.
+    pub fn new(id: GenerationId, stat: FileStat, handed: u64) -> Self {
+        Self {
+            id,
+            head: None,
+            start: None,
+            handed,
+            marker: (0, 0),
+            file: stat.id,
+            size: stat.size,
+            skipped: false,
+            finished: false,
+            cut: false,
+        }
+    }
+
     /// A generation of the ledger.
     pub fn from_record(record: &GenerationRecord) -> Self {
         Self {
@@ -46,34 +63,34 @@ impl Known {
             size: record.size_bytes.max(record.seen.settled_offset),
             skipped: record.seen.state == GenerationState::Skipped,
             finished: record.seen.state == GenerationState::Finished,
+            cut: false,
         }
     }
 
     /// Whether a file holds this generation: by content, and by inode only while there is no content to compare.
-    fn is(&self, file: &File, size: u64, id: FileId, opening: &Opening) -> io::Result<bool> {
+    fn is(&self, file: &mut dyn LogFile, stat: FileStat, opening: &Opening) -> io::Result<bool> {
         let head_holds = match &self.head {
             Some(head) => opening.begins_with(head),
-            None => self.file == id,
+            None => self.file == stat.id,
         };
         if !head_holds || self.skipped {
             return Ok(head_holds);
         }
-        Ok(size >= self.handed && marker_holds(file, self.handed, self.marker)?)
+        Ok(stat.size >= self.handed && marker_holds(file, self.handed, self.marker)?)
     }
 }
 
 /// The generation that a file holds: the one that was last seen in this very file, else the newest that fits.
 pub fn recognise(
     known: &[Known],
-    file: &File,
-    size: u64,
-    id: FileId,
+    file: &mut dyn LogFile,
+    stat: FileStat,
     opening: &Opening,
 ) -> io::Result<Option<GenerationId>> {
     let mut found = None;
     for candidate in known.iter().rev() {
-        if candidate.is(file, size, id, opening)? {
-            if candidate.file == id {
+        if candidate.is(file, stat, opening)? {
+            if candidate.file == stat.id {
                 return Ok(Some(candidate.id));
             }
             found = found.or(Some(candidate.id));
@@ -86,40 +103,32 @@ pub fn recognise(
 mod tests {
     //! Content decides, not the inode.
 
+    use super::super::disk::{Disk, RealDisk};
     use super::super::identity::marker_of;
     use super::*;
-    use std::io::Write;
 
     const LINE: &str = "2024-09-14 16:15:35 cust_5 /api/v1/resource4 200 0.772\n";
     const OTHER: &str = "2024-09-14 16:15:36 cust_6 /api/v1/resource1 404 0.100\n";
 
-    fn file(content: &str) -> (File, u64) {
-        let mut file = tempfile::tempfile().expect("a temporary file");
-        file.write_all(content.as_bytes()).expect("written");
-        (file, content.len() as u64)
+    fn file(content: &str) -> (Box<dyn LogFile>, u64) {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), content).expect("written");
+        (RealDisk::default().open(file.path()).expect("it is there"), content.len() as u64)
     }
 
     fn known(content: &str, handed: usize, id: FileId) -> Known {
-        let (file, size) = file(content);
-        let head = Opening::read(&file, 0).expect("read").head();
+        let (mut file, size) = file(content);
+        let head = Opening::read(&mut *file, 0).expect("read").head();
         let marker = marker_of(&content.as_bytes()[..handed]);
-        Known {
-            id: GenerationId(1),
-            head,
-            start: None,
-            handed: handed as u64,
-            marker,
-            file: id,
-            size,
-            skipped: false,
-            finished: false,
-        }
+        let stat = FileStat { id, size, modified_nanos: 0 };
+        Known { head, marker, ..Known::new(GenerationId(1), stat, handed as u64) }
     }
 
     fn check(known: Known, content: &str, id: FileId, expected: bool) {
-        let (file, size) = file(content);
-        let opening = Opening::read(&file, 0).expect("read");
-        let found = recognise(&[known], &file, size, id, &opening).expect("read");
+        let (mut file, size) = file(content);
+        let opening = Opening::read(&mut *file, 0).expect("read");
+        let stat = FileStat { id, size, modified_nanos: 0 };
+        let found = recognise(&[known], &mut *file, stat, &opening).expect("read");
         assert_eq!(found.is_some(), expected, "{content:?}");
     }
 

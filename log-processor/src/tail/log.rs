@@ -1,59 +1,27 @@
-//! One followed log: its path, the generations that are open, and what is known of the others. Finds rotations and truncations; reads nothing of the lines themselves.
+//! One followed log: its path, the generations that are open, and what is known of the others. Follows rotations and notices truncation; how a single file is judged is in `meet`.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
-use store::embedded::{GenerationId, GenerationState, NewGeneration};
-
-use super::books::{Books, Ended};
-use super::identity::Opening;
-use super::known::{Known, recognise};
-use super::siblings::{self, FileId, FileState, Sibling};
-use super::splitter::Splitter;
+use super::disk::{Disk, FileId, FileStat};
+use super::known::Known;
+use super::meet::Met;
+use super::open::{Got, Open};
+use super::ports::{Books, Ended};
+use super::siblings::{self, Folder, Sibling};
 use crate::counters::Counters;
-use crate::lines::{Generation, TailMarker};
 use crate::settings::StartAt;
-
-/// How long a file that was renamed away must be silent before its unfinished last line is taken and it is let go (design section 12: within 15 s).
-const QUIET: Duration = Duration::from_secs(10);
-/// How often the siblings are looked through although nothing seems to have happened: somebody may still write to a file that was let go.
-const SCAN_EVERY: Duration = Duration::from_secs(10);
-/// How many bytes before the place of reading are compared when a file has changed.
-const RECENT_BYTES: usize = 256;
-
-/// A generation with its file open.
-#[derive(Debug)]
-pub struct Open {
-    /// As the later rooms know it.
-    pub generation: Arc<Generation>,
-    /// Its file: kept open, so that neither renaming nor deleting loses what is unread.
-    pub file: File,
-    /// Which file.
-    pub file_id: FileId,
-    /// Where it was last found.
-    pub path: PathBuf,
-    /// Its bytes into lines.
-    pub splitter: Splitter,
-    /// The bytes just before the place of reading.
-    pub recent: Vec<u8>,
-    /// The marker of the place up to which lines were handed on.
-    pub marker: TailMarker,
-    /// Its size at the last look.
-    pub size: u64,
-    /// It stands at the log's own path: the one that grows.
-    pub active: bool,
-}
 
 /// What a log needs from its surroundings.
 #[derive(Debug)]
 pub struct Surroundings {
-    /// The line to the bookkeeper.
-    pub books: Books,
+    /// Where the files are, and the clock.
+    pub disk: Arc<dyn Disk>,
+    /// The bookkeeper.
+    pub books: Box<dyn Books>,
     /// Metrics.
     pub counters: Arc<Counters>,
     /// LOG_SALT as a number.
@@ -88,11 +56,14 @@ pub struct Log {
     pub open: Vec<Open>,
     /// All generations, oldest first.
     pub known: Vec<Known>,
-    /// Files that were met and are not to be opened, with their state then: met again only when it has changed.
-    met: HashMap<FileId, FileState>,
+    /// When it last grew, by the clock's uptime.
+    pub grown_at: Duration,
+    /// Files that were met and are not to be opened, with what was known of them then: met again only when that has changed.
+    pub(super) met: HashMap<FileId, FileStat>,
     /// Nothing is known of it and its files were never listed: what is found now was there at the first start (START_AT).
     first: bool,
-    last_scan: Option<Instant>,
+    /// The files at the last scan; `None` when it has to be done (again).
+    listing: Option<Vec<(PathBuf, FileId)>>,
     missing_said: bool,
 }
 
@@ -105,42 +76,55 @@ impl Log {
             path,
             open: Vec::new(),
             known,
+            grown_at: Duration::ZERO,
             met: HashMap::new(),
             first,
-            last_scan: None,
+            listing: None,
             missing_said: false,
         }
     }
 
-    /// Looks at the files: follows rotations, notices truncation and growth. True when something is to be read.
+    /// Looks at the path and the open files: follows a rotation, notices truncation and growth. True when something is to be read.
     pub fn look(&mut self, with: &Surroundings) -> Result<bool, Interrupted> {
-        let active = siblings::sibling(&self.path).map_err(|error| self.io(error))?;
-        let followed = self.open.iter().find(|open| open.active).map(|open| open.file_id);
-        let moved = active.as_ref().map(|file| file.id) != followed;
-        let due = self.last_scan.is_none_or(|last| last.elapsed() >= SCAN_EVERY);
+        let active = with.disk.stat(&self.path).map_err(|error| self.io(error))?;
+        let followed = self.open.iter().find(|open| open.active).map(|open| open.stat.id);
         self.say_missing(active.is_none());
-        if moved || due {
-            self.last_scan = self.scan(with)?.then(Instant::now);
+        if self.listing.is_none() || active.map(|file| file.id) != followed {
+            self.scan(with)?;
         }
+        self.look_at_open(with)
+    }
+
+    /// Looks through the siblings although nothing seems to have happened: somebody may have written to a file that was let go, or brought one.
+    pub fn reconcile(&mut self, folder: &Folder, with: &Surroundings) -> Result<(), Interrupted> {
+        let files = folder.siblings(&*with.disk, &self.path).map_err(|error| self.io(error))?;
+        let known = |file: &Sibling| {
+            self.open.iter().any(|open| open.stat.id == file.stat.id)
+                || self.met.get(&file.stat.id) == Some(&file.stat)
+        };
+        if self.listing.as_ref() != Some(&names_and_files(&files)) || !files.iter().all(known) {
+            self.scan(with)?;
+        }
+        Ok(())
+    }
+
+    fn look_at_open(&mut self, with: &Surroundings) -> Result<bool, Interrupted> {
+        let clock = with.disk.clock();
         let mut grown = false;
         let mut cut = Vec::new();
         for (index, open) in self.open.iter_mut().enumerate() {
-            let size = open.file.metadata().map_err(|error| Interrupted::Io(open.path.clone(), error))?.len();
-            if size == open.size && size == open.splitter.read_offset() {
-                continue;
+            match open.look(clock).map_err(|error| Interrupted::Io(open.path.clone(), error))? {
+                Got::Cut => cut.push(index),
+                Got::Bytes(_) => grown = true,
+                Got::End => {}
             }
-            if size < open.splitter.read_offset()
-                || !open.is_unchanged().map_err(|error| Interrupted::Io(open.path.clone(), error))?
-            {
-                cut.push(index);
-                continue;
-            }
-            open.size = size;
-            grown |= size > open.splitter.read_offset();
         }
         for index in cut.into_iter().rev() {
             self.truncated(index, with)?;
             grown = true;
+        }
+        if grown {
+            self.grown_at = clock.uptime;
         }
         Ok(grown)
     }
@@ -152,14 +136,50 @@ impl Log {
         self.missing_said = missing;
     }
 
-    /// Goes through the files on disk, oldest first, and opens what is to be read. False when a rotation kept changing them: the next look tries again.
-    fn scan(&mut self, with: &Surroundings) -> Result<bool, Interrupted> {
+    /// Goes through the files on disk, oldest first, and opens what is to be read. When a rotation keeps changing them, the next look tries again.
+    fn scan(&mut self, with: &Surroundings) -> Result<(), Interrupted> {
+        self.listing = None;
         let first = self.first;
-        let Some(files) = siblings::list(&self.path).map_err(|error| self.io(error))? else {
-            return Ok(false);
+        let Some(files) = siblings::list(&*with.disk, &self.path).map_err(|error| self.io(error))? else {
+            return Ok(());
         };
+        self.follow_renames(&files, with)?;
+        let clock = with.disk.clock();
+        let mut again = false;
+        for sibling in &files {
+            if self.open.iter().any(|open| open.stat.id == sibling.stat.id)
+                || self.met.get(&sibling.stat.id) == Some(&sibling.stat)
+            {
+                continue;
+            }
+            match self.meet(sibling, first, with)? {
+                Met::Opened => {}
+                Met::Judged => {
+                    // One that was changed just now can change again without its times telling.
+                    if super::open::age(clock, sibling.stat) >= super::open::QUIET {
+                        self.met.insert(sibling.stat.id, sibling.stat);
+                    }
+                }
+                Met::Moved => return Ok(()),
+                Met::Unfinished => again = true,
+            }
+        }
+        self.met.retain(|id, _| files.iter().any(|sibling| sibling.stat.id == *id));
+        if again {
+            return Ok(()); // What is missing may be in the file that is not finished.
+        }
+        if !files.is_empty() {
+            self.give_up_the_gone(with)?;
+        }
+        self.first = false;
+        self.listing = Some(names_and_files(&files));
+        Ok(())
+    }
+
+    /// Open files keep their generation under whatever name they have now.
+    fn follow_renames(&mut self, files: &[Sibling], with: &Surroundings) -> Result<(), Interrupted> {
         for open in &mut self.open {
-            let found = files.iter().find(|sibling| sibling.id == open.file_id);
+            let found = files.iter().find(|sibling| sibling.stat.id == open.stat.id);
             let active = found.is_some_and(|sibling| sibling.path == self.path);
             if open.active && !active {
                 with.counters.rotations.inc();
@@ -167,196 +187,10 @@ impl Log {
             open.active = active;
             if let Some(sibling) = found.filter(|sibling| sibling.path != open.path) {
                 open.path.clone_from(&sibling.path);
-                with.books.seen(open.generation.id, open.path.clone(), open.file_id, open.size)?;
+                with.books.seen(open.generation.id, open.path.clone(), open.stat.id, open.stat.size)?;
             }
         }
-        for sibling in &files {
-            if self.open.iter().any(|open| open.file_id == sibling.id)
-                || self.met.get(&sibling.id) == Some(&sibling.state)
-            {
-                continue;
-            }
-            if !self.meet(sibling, first, with)? {
-                return Ok(false);
-            }
-            if self.open.iter().all(|open| open.file_id != sibling.id) {
-                self.met.insert(sibling.id, sibling.state);
-            }
-        }
-        self.met.retain(|id, _| files.iter().any(|sibling| sibling.id == *id));
-        if !files.is_empty() {
-            self.give_up_the_gone(with)?;
-        }
-        self.first = false;
-        Ok(true)
-    }
-
-    /// Meets a file that is not open. False when it was renamed in the meantime.
-    fn meet(&mut self, sibling: &Sibling, first: bool, with: &Surroundings) -> Result<bool, Interrupted> {
-        let io = |error| Interrupted::Io(sibling.path.clone(), error);
-        let file = match File::open(&sibling.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(io(error)),
-        };
-        let metadata = file.metadata().map_err(io)?;
-        if (metadata.dev(), metadata.ino()) != sibling.id {
-            return Ok(false);
-        }
-        let opening = Opening::read(&file, with.salt).map_err(io)?;
-        let active = sibling.path == self.path;
-        match recognise(&self.known, &file, metadata.len(), sibling.id, &opening).map_err(io)? {
-            Some(id) if self.open.iter().any(|open| open.generation.id == id) => {} // A copy of what we follow.
-            Some(id) => {
-                let index =
-                    self.known.iter().position(|known| known.id == id).expect("recognised among them");
-                let known = &self.known[index];
-                if !known.skipped && (active || !known.finished || metadata.len() > known.handed) {
-                    self.reopen(index, file, sibling, metadata.len(), active, with)?;
-                }
-            }
-            None => {
-                let old = first && !active && with.start_at != StartAt::History;
-                let from = match with.start_at {
-                    StartAt::End if first && active => end_of_last_line(&file, metadata.len()).map_err(io)?,
-                    _ => 0,
-                };
-                if old {
-                    self.skip(sibling, &opening, metadata.len(), with)?;
-                } else {
-                    self.begin(file, sibling, metadata.len(), from, active, with)?;
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// A file that was there before the first start and is not to be read: remembered, so that it is never taken for a new one.
-    fn skip(
-        &mut self,
-        sibling: &Sibling,
-        opening: &Opening,
-        size: u64,
-        with: &Surroundings,
-    ) -> Result<(), Interrupted> {
-        let id = with.books.begin(self.new_generation(sibling, size, GenerationState::Skipped), None)?;
-        let head = opening.head();
-        if let Some(head) = &head {
-            with.books.start(id, head.clone(), super::identity::hashed_start(head))?;
-        }
-        with.books.skipped(&self.source, size)?;
-        tracing::info!(file = %sibling.path.display(), bytes = size, "older than the first start, not read (START_AT=history would)");
-        let marker = (0, 0);
-        self.known.push(Known {
-            id,
-            head,
-            start: None,
-            handed: size,
-            marker,
-            file: sibling.id,
-            size,
-            skipped: true,
-            finished: true,
-        });
         Ok(())
-    }
-
-    fn begin(
-        &mut self,
-        file: File,
-        sibling: &Sibling,
-        size: u64,
-        from: u64,
-        active: bool,
-        with: &Surroundings,
-    ) -> Result<(), Interrupted> {
-        let id = with.books.begin(self.new_generation(sibling, from, GenerationState::Open), None)?;
-        if from > 0 {
-            with.books.skipped(&self.source, from)?;
-        }
-        let marker = (0, 0);
-        self.known.push(Known {
-            id,
-            head: None,
-            start: None,
-            handed: from,
-            marker,
-            file: sibling.id,
-            size,
-            skipped: false,
-            finished: false,
-        });
-        tracing::info!(file = %sibling.path.display(), source = &*self.source, from, "following");
-        self.push_open(id, None, file, sibling, from, marker, size, active);
-        Ok(())
-    }
-
-    fn reopen(
-        &mut self,
-        index: usize,
-        file: File,
-        sibling: &Sibling,
-        size: u64,
-        active: bool,
-        with: &Surroundings,
-    ) -> Result<(), Interrupted> {
-        let known = &mut self.known[index];
-        known.file = sibling.id;
-        known.finished = false;
-        let (id, handed, marker, start) = (known.id, known.handed, known.marker, known.start);
-        with.books.begin(self.new_generation(sibling, handed, GenerationState::Open), Some(id))?;
-        with.books.seen(id, sibling.path.clone(), sibling.id, size)?;
-        tracing::info!(file = %sibling.path.display(), source = &*self.source, from = handed, "going on");
-        self.push_open(id, start, file, sibling, handed, marker, size, active);
-        Ok(())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the fields of one struct, filled in one place")]
-    fn push_open(
-        &mut self,
-        id: GenerationId,
-        start: Option<store::KeyStart>,
-        file: File,
-        sibling: &Sibling,
-        from: u64,
-        marker: TailMarker,
-        size: u64,
-        active: bool,
-    ) {
-        let generation =
-            Arc::new(Generation { id, source: Arc::clone(&self.source), start: OnceLock::new() });
-        if let Some(start) = start {
-            generation.start.set(start).expect("just made");
-        }
-        let splitter = Splitter::new(from);
-        let open = Open {
-            generation,
-            file,
-            file_id: sibling.id,
-            path: sibling.path.clone(),
-            splitter,
-            recent: Vec::new(),
-            marker,
-            size,
-            active,
-        };
-        self.open.push(open);
-    }
-
-    fn new_generation(
-        &self,
-        sibling: &Sibling,
-        settled_offset: u64,
-        state: GenerationState,
-    ) -> NewGeneration {
-        NewGeneration {
-            source: self.source.to_string(),
-            path: sibling.path.clone(),
-            device: sibling.id.0,
-            inode: sibling.id.1,
-            settled_offset,
-            state,
-        }
     }
 
     /// Generations of the ledger whose files are gone: what of them was seen and never read is lost, and counted.
@@ -368,13 +202,14 @@ impl Log {
             known.finished = true;
             let lost = known.size.saturating_sub(known.handed);
             if lost > 0 {
+                let reason = if known.cut { "truncated" } else { "removed" };
                 tracing::error!(
                     source = &*self.source,
                     bytes = lost,
                     generation = known.id.0,
-                    "a file was removed before it was read to its end"
+                    "a file was {reason} before it was read to its end"
                 );
-                with.books.lost(&self.source, "removed", lost)?;
+                with.books.lost(&self.source, reason, lost)?;
             }
             with.books.finish(known.id, known.handed)?;
         }
@@ -383,7 +218,7 @@ impl Log {
 
     /// A file became shorter, or other bytes stand where lines were read: what comes now is a new generation. The rest of the old one may live on in a copy
     /// (copytruncate); where no copy is found, the bytes that were seen and not read are lost, and counted.
-    fn truncated(&mut self, index: usize, with: &Surroundings) -> Result<(), Interrupted> {
+    pub fn truncated(&mut self, index: usize, with: &Surroundings) -> Result<(), Interrupted> {
         with.counters.truncations.inc();
         let open = self.open.remove(index);
         self.note(&open);
@@ -391,29 +226,49 @@ impl Log {
         tracing::info!(file = %open.path.display(), source = &*self.source, "truncated: its content is a new generation");
         if let Some(known) = self.known.iter_mut().find(|known| known.id == id) {
             known.finished = false; // The scan either finds a copy or gives it up.
+            known.cut = true;
         }
         self.met.clear(); // What was a copy of a followed file may now be all that is left of it.
-        self.last_scan = self.scan(with)?.then(Instant::now);
+        self.scan(with)?;
+        if self.open.iter().any(|open| open.generation.id == id) {
+            // What was written between the copy and the truncation is in neither; nobody can know how much that was.
+            with.counters.copytruncate_windows.inc();
+            tracing::info!(source = &*self.source, "its copy was found and is read to its end");
+        }
         Ok(())
+    }
+
+    /// Lets go of an open file of which something was read and could not be handed on: the next look opens it again where it was handed on.
+    pub fn put_back(&mut self, index: usize) {
+        let open = self.open.remove(index);
+        self.note(&open);
+        self.listing = None;
+    }
+
+    /// Whether an open file has bytes that were not read.
+    pub fn has_more(&self) -> bool {
+        self.open.iter().any(|open| open.splitter.read_offset() < open.stat.size)
     }
 
     /// Whether the files kept changing at the last look, so that some of them may not be known yet.
     pub fn is_unsettled(&self) -> bool {
-        self.last_scan.is_none()
+        self.listing.is_none()
     }
 
     /// Lets go of files that were renamed away, are read to their end and have been silent: their unfinished last line was taken before.
     pub fn let_go(&mut self, with: &Surroundings) -> Result<(), Interrupted> {
+        let clock = with.disk.clock();
         let mut index = 0;
         while index < self.open.len() {
-            if self.open[index].is_over() && self.open[index].splitter.unfinished_bytes() == 0 {
+            if self.open[index].is_over(clock) && self.open[index].splitter.unfinished_bytes() == 0 {
                 let open = self.open.remove(index);
                 self.note(&open);
-                let handed = open.splitter.handed_offset();
+                let handed = open.handed;
                 if let Some(known) = self.known.iter_mut().find(|known| known.id == open.generation.id) {
                     known.finished = true;
                 }
-                self.met.remove(&open.file_id);
+                self.met.remove(&open.stat.id);
+                with.books.seen(open.generation.id, open.path.clone(), open.stat.id, open.stat.size)?;
                 with.books.finish(open.generation.id, handed)?;
                 tracing::debug!(file = %open.path.display(), "read to its end and silent, let go");
             } else {
@@ -426,9 +281,9 @@ impl Log {
     /// Writes down how far an open generation was handed on.
     pub fn note(&mut self, open: &Open) {
         if let Some(known) = self.known.iter_mut().find(|known| known.id == open.generation.id) {
-            known.handed = open.splitter.handed_offset();
+            known.handed = open.handed;
             known.marker = open.marker;
-            known.size = known.size.max(open.size);
+            known.size = known.size.max(open.stat.size).max(open.splitter.read_offset());
         }
     }
 
@@ -437,54 +292,6 @@ impl Log {
     }
 }
 
-impl Open {
-    /// Whether the bytes just before the place of reading are still the same: one small read, when the size has changed.
-    fn is_unchanged(&self) -> io::Result<bool> {
-        let mut bytes = [0; RECENT_BYTES];
-        let bytes = &mut bytes[..self.recent.len()];
-        match self.file.read_exact_at(bytes, self.splitter.read_offset() - self.recent.len() as u64) {
-            Ok(()) => Ok(bytes == self.recent),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Keeps the last bytes that were read.
-    pub fn remember(&mut self, data: &[u8]) {
-        if data.len() >= RECENT_BYTES {
-            self.recent.clear();
-            self.recent.extend_from_slice(&data[data.len() - RECENT_BYTES..]);
-        } else {
-            self.recent.extend_from_slice(data);
-            let surplus = self.recent.len().saturating_sub(RECENT_BYTES);
-            self.recent.drain(..surplus);
-        }
-    }
-
-    /// Whether it was renamed away or removed, is read to its end, and nobody has written to it for a while.
-    pub fn is_over(&self) -> bool {
-        let silent = || {
-            let modified = self.file.metadata().and_then(|metadata| metadata.modified());
-            modified.is_ok_and(|modified| {
-                SystemTime::now().duration_since(modified).is_ok_and(|age| age >= QUIET)
-            })
-        };
-        !self.active && self.splitter.read_offset() >= self.size && silent()
-    }
-}
-
-/// The place after the last newline.
-fn end_of_last_line(file: &File, size: u64) -> io::Result<u64> {
-    let mut block = vec![0; 64 << 10];
-    let mut end = size;
-    while end > 0 {
-        let from = end.saturating_sub(block.len() as u64);
-        let part = &mut block[..usize::try_from(end - from).expect("a block")];
-        file.read_exact_at(part, from)?;
-        if let Some(newline) = memchr::memrchr(b'\n', part) {
-            return Ok(from + newline as u64 + 1);
-        }
-        end = from;
-    }
-    Ok(0)
+fn names_and_files(files: &[Sibling]) -> Vec<(PathBuf, FileId)> {
+    files.iter().map(|file| (file.path.clone(), file.stat.id)).collect()
 }

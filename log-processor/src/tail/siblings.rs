@@ -1,37 +1,91 @@
-//! The files of one log on disk: the log itself and its rotated siblings `.1`, `.2`, …, oldest first. Looks at names and inodes only.
+//! The files of one log on disk: its rotated siblings, oldest first, and the log itself. Looks at names and inodes only.
 
-use std::fs;
+use std::collections::HashMap;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Device and inode.
-pub type FileId = (u64, u64);
+use super::disk::{Disk, FileId, FileStat};
+use super::names::{self, Rotated};
 
 /// A file of a log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sibling {
     /// Its path now.
     pub path: PathBuf,
-    /// Which file it is.
-    pub id: FileId,
-    /// Size and time of the last change (seconds, nanoseconds): while they stay, there is nothing new in it.
-    pub state: FileState,
+    /// What is known of it: while that stays, there is nothing new in it.
+    pub stat: FileStat,
+    /// Whether it is compressed.
+    pub gzip: bool,
 }
 
-/// Size in bytes, and seconds and nanoseconds of the last change.
-pub type FileState = (u64, i64, i64);
+impl Sibling {
+    /// What must stay the same for two listings to agree.
+    fn name_and_file(&self) -> (&Path, FileId) {
+        (&self.path, self.stat.id)
+    }
+}
 
 /// How often a folder is read again while a rotation is under way.
 const TRIES: usize = 50;
 
+/// The rotated files of every log in one folder, at one instant.
+#[derive(Debug, Default)]
+pub struct Folder {
+    by_base: HashMap<String, Vec<(Rotated, String)>>,
+}
+
+impl Folder {
+    /// Reads a folder.
+    pub fn read(disk: &dyn Disk, folder: &Path) -> io::Result<Folder> {
+        let mut by_base: HashMap<String, Vec<(Rotated, String)>> = HashMap::new();
+        for name in disk.names(folder)? {
+            let Some(name) = name.to_str() else { continue };
+            if let Some(rotated) = names::rotated(name) {
+                by_base.entry(rotated.base.clone()).or_default().push((rotated, name.to_owned()));
+            }
+        }
+        for siblings in by_base.values_mut() {
+            // Of a file and its compressed copy the file comes first: the copy may not be finished.
+            siblings.sort_by(|(a, a_name), (b, b_name)| {
+                (&a.order, a.gzip, a_name).cmp(&(&b.order, b.gzip, b_name))
+            });
+        }
+        Ok(Folder { by_base })
+    }
+
+    /// The files of one log of this folder: rotated ones oldest first, the log itself (if it is there) last.
+    pub fn siblings(&self, disk: &dyn Disk, path: &Path) -> io::Result<Vec<Sibling>> {
+        let mut files = Vec::new();
+        let base = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        for (rotated, name) in self.by_base.get(base).into_iter().flatten() {
+            let path = folder_of(path).join(name);
+            if let Some(stat) = disk.stat(&path)? {
+                files.push(Sibling { path, stat, gzip: rotated.gzip });
+            }
+        }
+        if let Some(stat) = disk.stat(path)? {
+            files.push(Sibling { path: path.to_owned(), stat, gzip: false });
+        }
+        Ok(files)
+    }
+}
+
+/// The folder in which a path lies.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// The log's files, oldest first, the log itself (if it is there) last. Read until two looks agree, since a rotation may be renaming them at this very moment; `None` when
 /// they never did: the next look tries again, and nothing is lost meanwhile.
-pub fn list(path: &Path) -> io::Result<Option<Vec<Sibling>>> {
-    let mut before = list_once(path)?;
+pub fn list(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<Sibling>>> {
+    let list_once = || Folder::read(disk, folder_of(path))?.siblings(disk, path);
+    let mut before = list_once()?;
     for _ in 0..TRIES {
-        let now = list_once(path)?;
-        if now.iter().map(name_and_file).eq(before.iter().map(name_and_file)) {
+        let now = list_once()?;
+        if now.iter().map(Sibling::name_and_file).eq(before.iter().map(Sibling::name_and_file)) {
             return Ok(Some(now));
         }
         before = now;
@@ -39,91 +93,29 @@ pub fn list(path: &Path) -> io::Result<Option<Vec<Sibling>>> {
     Ok(None)
 }
 
-fn name_and_file(sibling: &Sibling) -> (&Path, FileId) {
-    (&sibling.path, sibling.id)
-}
-
-fn list_once(path: &Path) -> io::Result<Vec<Sibling>> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(vec![]) };
-    let mut rotated: Vec<(u64, Sibling)> = Vec::new();
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let entry = entry?;
-        let Some(number) = entry.file_name().to_str().and_then(|sibling| rotation_number(name, sibling))
-        else {
-            continue;
-        };
-        if let Some(sibling) = sibling(&entry.path())? {
-            rotated.push((number, sibling));
-        }
-    }
-    rotated.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
-    let mut files: Vec<Sibling> = rotated.into_iter().map(|(_, sibling)| sibling).collect();
-    files.extend(sibling(path)?);
-    Ok(files)
-}
-
-/// The number of a rotated sibling: 3 for `api.log.3` of `api.log`.
-fn rotation_number(name: &str, sibling: &str) -> Option<u64> {
-    let digits = sibling.strip_prefix(name)?.strip_prefix('.')?;
-    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
-}
-
-/// The file at a path; `None` when there is none, or something else than a file.
-pub fn sibling(path: &Path) -> io::Result<Option<Sibling>> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => {
-            let state = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
-            Ok(Some(Sibling { path: path.to_owned(), id: (metadata.dev(), metadata.ino()), state }))
-        }
-        Ok(_) => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    //! Names and order of rotated files.
+    //! Order of the files.
 
+    use super::super::disk::RealDisk;
     use super::*;
-
-    #[test]
-    fn rotated_names() {
-        for (sibling, number) in [
-            ("a.log.1", Some(1)),
-            ("a.log.12", Some(12)),
-            ("a.log", None),
-            ("a.log.", None),
-            ("a.log.1.gz", None),
-            ("b.log.1", None),
-            ("a.log.x", None),
-            ("a.log.99999999999999999999999", None),
-        ] {
-            assert_eq!(rotation_number("a.log", sibling), number, "{sibling}");
-        }
-    }
 
     #[test]
     fn oldest_first_and_the_log_itself_last() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        for name in ["a.log.10", "a.log", "a.log.2", "a.log.1", "a.log.1.gz", "other"] {
-            fs::write(folder.path().join(name), name).expect("a file");
+        for name in
+            ["a.log.10", "a.log", "a.log.2.gz", "a.log.2", "a.log.1", "a.log-20240101", "b.log.1", "other"]
+        {
+            std::fs::write(folder.path().join(name), name).expect("a file");
         }
-        let files =
-            list(&folder.path().join("a.log")).expect("a listing").expect("nothing changes meanwhile");
+        std::fs::create_dir(folder.path().join("a.log.5")).expect("a folder");
+        let files = list(&RealDisk::default(), &folder.path().join("a.log"))
+            .expect("a listing")
+            .expect("nothing changes meanwhile");
         let names: Vec<_> = files
             .iter()
             .map(|file| file.path.file_name().expect("a name").to_str().expect("UTF-8"))
             .collect();
-        assert_eq!(names, ["a.log.10", "a.log.2", "a.log.1", "a.log"]);
+        assert_eq!(names, ["a.log-20240101", "a.log.10", "a.log.2", "a.log.2.gz", "a.log.1", "a.log"]);
     }
 }

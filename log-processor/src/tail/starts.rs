@@ -1,41 +1,34 @@
 //! The start of a generation: decided once, durable in the store and in the ledger before its first valid line leaves tail (X1).
 
-use std::sync::Arc;
-
-use chrono::Utc;
 use store::embedded::Head;
-use store::{KeyStart, RequestStore, StoredGeneration, Trouble};
-use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
+use store::{KeyStart, StoredGeneration};
 
-use super::books::Ended;
 use super::identity::{chained_start, hashed_start};
 use super::known::Known;
-use crate::health::Health;
-use crate::patience::patiently;
+use super::ports::{Ended, Journal};
 
 /// Decides starts with the store's help.
 #[derive(Debug)]
-pub struct Starts<S> {
+pub struct Starts {
     /// The store that remembers them.
-    pub store: Arc<S>,
-    /// Who is told about trouble.
-    pub health: Arc<Health>,
-    /// Where the store's calls run.
-    pub runtime: Handle,
-    /// Ends the waiting.
-    pub stop: CancellationToken,
+    pub journal: Box<dyn Journal>,
     /// The store has no read side: starts are drawn from the head alone.
     pub hashed_only: bool,
 }
 
-impl<S: RequestStore> Starts<S> {
+impl Starts {
     /// The start of a generation with this head, remembered by the store. `known` are the source's other generations, oldest first.
-    pub fn decide(&self, source: &str, head: &Head, known: &[Known]) -> Result<KeyStart, Ended> {
+    pub fn decide(
+        &self,
+        source: &str,
+        head: &Head,
+        known: &[Known],
+        now_second: i64,
+    ) -> Result<KeyStart, Ended> {
         if self.hashed_only {
             return Ok(hashed_start(head));
         }
-        let stored = self.patiently(|| self.store.generations(source))?;
+        let stored = self.journal.generations(source)?;
         let in_use = |start: KeyStart| known.iter().any(|known| known.start == Some(start));
         // A processor that has lost its ledger finds the start here that it once decided, and makes the same points again.
         let remembered = stored
@@ -54,21 +47,12 @@ impl<S: RequestStore> Starts<S> {
             .rev()
             .find_map(|known| known.start.filter(|_| !known.skipped).map(|start| (start, known.size)));
         let start = newest.map_or_else(|| hashed_start(head), |(before, size)| chained_start(before, size));
-        let generation = StoredGeneration {
+        self.journal.register(&StoredGeneration {
             source: source.to_owned(),
             head: head.fingerprint.clone(),
             start,
-            first_seen_second: Utc::now().timestamp(),
-        };
-        self.patiently(|| self.store.register_generation(&generation))?;
+            first_seen_second: now_second,
+        })?;
         Ok(start)
-    }
-
-    /// Asks the store until it answers.
-    fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, Ended>
-    where
-        F: Future<Output = Result<T, Trouble>>,
-    {
-        self.runtime.block_on(patiently(&self.health, &self.stop, ask)).ok_or(Ended)
     }
 }

@@ -1,0 +1,480 @@
+//! The core of tail: which logs are looked at when, and reading them in turns, so that a flooded file does not starve the others. One step after the other, without
+//! waiting for anything but the rooms around it; the thread that waits is in `tail`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use logline::{LineParser, Zone};
+use store::embedded::GenerationId;
+
+use super::identity::{Opening, marker_of};
+use super::known::Known;
+use super::log::{Interrupted, Log, Surroundings};
+use super::open::Got;
+use super::ports::{Ended, Handed, Outlet, Watch};
+use super::siblings::{Folder, folder_of};
+use super::splitter::Piece;
+use super::starts::Starts;
+use crate::health::{Concern, Health, Severity};
+use crate::lines::{Content, count_lines};
+use crate::report::{FileReport, FileReports};
+use crate::sources::Sources;
+use crate::span::Span;
+use crate::wake::Hints;
+
+/// One read. Large enough that the system call is cheap beside its work, small enough that turns are short.
+const BLOCK_BYTES: usize = 256 << 10;
+/// So few logs are all looked at in every step, whatever the hints say.
+const FEW_LOGS: usize = 64;
+/// Every log is looked at that often, whatever notify says (T2).
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// At most so many silent logs are looked at within [`LOOK_EVERY`]; beyond, the silent ones take turns, and only those that grew lately are looked at every time.
+const SILENT_LOGS_A_LOOK: usize = 2000;
+/// A log that has not grown for that long is silent.
+const SILENT_AFTER: Duration = Duration::from_secs(10);
+/// How often folders are read for siblings and new logs although nothing seems to have happened.
+const RECONCILE_EVERY: Duration = Duration::from_secs(10);
+
+/// The core of tail.
+#[derive(Debug)]
+pub struct Follower {
+    /// Which paths are followed.
+    pub sources: Sources,
+    /// What logs need.
+    pub with: Surroundings,
+    /// Decides starts.
+    pub starts: Starts,
+    /// Where lines go.
+    pub outlet: Box<dyn Outlet>,
+    /// Who gives hints about paths.
+    pub watch: Box<dyn Watch>,
+    /// Readiness.
+    pub health: Arc<Health>,
+    /// What is told of the files.
+    pub files: Arc<FileReports>,
+    /// What it is doing.
+    pub state: State,
+}
+
+/// What a follower is doing.
+#[derive(Debug, Default)]
+pub struct State {
+    logs: Vec<Log>,
+    by_path: HashMap<PathBuf, usize>,
+    /// Logs with something to read.
+    busy: BTreeSet<usize>,
+    /// Logs that could not be read at their last look, and why.
+    trouble: HashMap<usize, String>,
+    /// Logs with files that were renamed away.
+    rotated: BTreeSet<usize>,
+    /// Where the silent logs' turn is, and when its round began.
+    silent_turn: usize,
+    round_began_micros: i64,
+    looked_at: Option<Duration>,
+    reconciled_at: Option<Duration>,
+    /// The look that is not handed on to its end.
+    look: Option<Look>,
+    /// Places up to which lines were handed on since the books were told.
+    moved: HashMap<GenerationId, u64>,
+    block: Vec<u8>,
+}
+
+/// A look at all logs: when, and what was there to be read then.
+#[derive(Debug)]
+struct Look {
+    as_of_micros: i64,
+    /// The log of each generation that has to be read on, and how far.
+    targets: HashMap<GenerationId, (usize, u64)>,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// There is more to be read at once.
+    pub busy: bool,
+    /// Something had grown although no hint had said so; `Some(false)`: what had grown was announced.
+    pub unannounced: Option<bool>,
+}
+
+impl Follower {
+    /// Looks at what is due and reads one block of every open generation that has more.
+    pub fn step(&mut self, hints: &Hints) -> Result<Step, Ended> {
+        let clock = self.with.disk.clock();
+        let due = |last: Option<Duration>, every| {
+            last.is_none_or(|last| clock.uptime.saturating_sub(last) >= every)
+        };
+        let few = self.state.logs.len() <= FEW_LOGS;
+        let look_due = due(self.state.looked_at, LOOK_EVERY);
+        let reconcile_due = due(self.state.reconciled_at, RECONCILE_EVERY);
+        if hints.everything || hints.names || reconcile_due || (few && look_due) {
+            self.find_logs()?;
+        }
+        let all = hints.everything || self.state.logs.len() <= FEW_LOGS;
+        if all || look_due {
+            self.state.looked_at = Some(clock.uptime);
+            self.with.counters.looks.inc();
+        }
+        if all || self.state.silent_turn == 0 {
+            self.state.round_began_micros = clock.wall_nanos / 1000;
+        }
+        let (chosen, round_ended) = if all {
+            ((0..self.state.logs.len()).collect(), true)
+        } else {
+            self.choose(hints, look_due, clock.uptime)
+        };
+        let unannounced = self.look(&chosen, hints)?;
+        if reconcile_due || hints.everything {
+            self.state.reconciled_at = Some(clock.uptime);
+            self.reconcile()?;
+        }
+        if round_ended && self.state.look.is_none() {
+            self.state.look = Some(self.begin_look(self.state.round_began_micros));
+        }
+        self.read_round()?;
+        self.end_look()?;
+        Ok(Step { busy: !self.state.busy.is_empty(), unannounced })
+    }
+
+    /// The logs, each with the generations that are open now.
+    pub fn logs(&self) -> &[Log] {
+        &self.state.logs
+    }
+
+    /// Paths that are followed and not yet known as logs.
+    fn find_logs(&mut self) -> Result<(), Ended> {
+        let at_start = self.state.looked_at.is_none();
+        self.watch.again();
+        for (source, path) in self.sources.paths() {
+            if self.state.by_path.contains_key(&path) {
+                continue;
+            }
+            // Before the first look: what is written between the two is announced to nobody.
+            self.watch.watch(&path);
+            let known = self.with.books.known(&source)?.iter().map(Known::from_record).collect();
+            self.state.by_path.insert(path.clone(), self.state.logs.len());
+            self.state.logs.push(Log::new(source.into(), path, known, at_start));
+        }
+        Ok(())
+    }
+
+    /// Where there are many logs: those that were hinted at, those that grew lately, and some of the silent ones in turn.
+    /// True when with these every log has been looked at.
+    fn choose(&mut self, hints: &Hints, look_due: bool, uptime: Duration) -> (BTreeSet<usize>, bool) {
+        let mut chosen: BTreeSet<usize> =
+            hints.paths.iter().filter_map(|path| self.state.by_path.get(path).copied()).collect();
+        chosen.extend(self.state.trouble.keys());
+        if look_due {
+            let lately = |log: &Log| uptime.saturating_sub(log.grown_at) < SILENT_AFTER || log.is_unsettled();
+            chosen.extend((0..self.state.logs.len()).filter(|index| lately(&self.state.logs[*index])));
+            let from = self.state.silent_turn;
+            let to = (from + SILENT_LOGS_A_LOOK).min(self.state.logs.len());
+            chosen.extend(from..to);
+            self.state.silent_turn = if to == self.state.logs.len() { 0 } else { to };
+        }
+        (chosen, look_due && self.state.silent_turn == 0)
+    }
+
+    /// Looks at some logs. Says whether something had grown without a hint.
+    fn look(&mut self, chosen: &BTreeSet<usize>, hints: &Hints) -> Result<Option<bool>, Ended> {
+        let mut unannounced = None;
+        for &index in chosen {
+            let log = &mut self.state.logs[index];
+            let was_busy = self.state.busy.contains(&index);
+            match log.look(&self.with) {
+                Ok(grown) => {
+                    self.state.trouble.remove(&index);
+                    if grown {
+                        self.state.busy.insert(index);
+                    }
+                    if grown && !was_busy {
+                        let hinted = hints.everything || hints.paths.contains(&log.path);
+                        unannounced = Some(unannounced.unwrap_or(false) | !hinted);
+                    }
+                }
+                Err(interrupted) => self.note_trouble(index, interrupted)?,
+            }
+            self.report(index);
+        }
+        self.tell_trouble();
+        Ok(unannounced)
+    }
+
+    /// Reads every folder once and lets its logs look through their siblings.
+    fn reconcile(&mut self) -> Result<(), Ended> {
+        let mut folders: HashMap<PathBuf, Folder> = HashMap::new();
+        for index in 0..self.state.logs.len() {
+            let folder = folder_of(&self.state.logs[index].path).to_owned();
+            if !folders.contains_key(&folder) {
+                match Folder::read(&*self.with.disk, &folder) {
+                    Ok(read) => folders.insert(folder.clone(), read),
+                    Err(error) => {
+                        self.note_trouble(index, Interrupted::Io(folder, error))?;
+                        continue;
+                    }
+                };
+            }
+            match self.state.logs[index].reconcile(&folders[&folder], &self.with) {
+                Ok(()) => {
+                    if self.state.logs[index].has_more() {
+                        self.state.busy.insert(index);
+                    }
+                    self.report(index);
+                }
+                Err(interrupted) => self.note_trouble(index, interrupted)?,
+            }
+        }
+        self.tell_trouble();
+        Ok(())
+    }
+
+    /// Every busy log has a turn.
+    fn read_round(&mut self) -> Result<(), Ended> {
+        let mut block = std::mem::take(&mut self.state.block);
+        block.resize(BLOCK_BYTES, 0);
+        for index in std::mem::take(&mut self.state.busy) {
+            match self.turn(index, &mut block) {
+                Ok(true) => {
+                    self.state.busy.insert(index);
+                }
+                Ok(false) => {}
+                Err(interrupted) => self.note_trouble(index, interrupted)?,
+            }
+            self.report(index);
+        }
+        for index in self.state.rotated.clone() {
+            if let Err(interrupted) = self.finish_over(index) {
+                self.note_trouble(index, interrupted)?;
+            }
+            self.report(index);
+        }
+        self.state.block = block;
+        self.tell_trouble();
+        Ok(())
+    }
+
+    /// Reads one block of each open generation of a log. True when one of them may have more.
+    fn turn(&mut self, index: usize, block: &mut [u8]) -> Result<bool, Interrupted> {
+        let mut more = false;
+        let mut at = 0;
+        while at < self.state.logs[index].open.len() {
+            let open = &mut self.state.logs[index].open[at];
+            let got = open.read(block).map_err(|error| Interrupted::Io(open.path.clone(), error))?;
+            match got {
+                Got::Cut => {
+                    self.state.logs[index].truncated(at, &self.with)?;
+                    return Ok(true); // The open generations are others now.
+                }
+                Got::Bytes(range) => {
+                    more |= range.end == block.len() || open.gzip;
+                    let mut pieces = Vec::new();
+                    open.splitter.push(&block[range], &mut pieces);
+                    for piece in pieces {
+                        if !self.hand_on(index, at, piece)? {
+                            return Ok(true);
+                        }
+                    }
+                }
+                Got::End => {}
+            }
+            at += 1;
+        }
+        Ok(more)
+    }
+
+    /// Takes the unfinished last lines of files that are over, and lets them go.
+    fn finish_over(&mut self, index: usize) -> Result<(), Interrupted> {
+        let clock = self.with.disk.clock();
+        for at in 0..self.state.logs[index].open.len() {
+            let open = &mut self.state.logs[index].open[at];
+            if open.is_over(clock)
+                && open.look(clock).map_err(|error| Interrupted::Io(open.path.clone(), error))? == Got::End
+                && open.is_over(clock)
+                && let Some(piece) = open.splitter.finish()
+                && !self.hand_on(index, at, piece)?
+            {
+                return Ok(()); // The open generations are others now.
+            }
+        }
+        self.state.logs[index].let_go(&self.with)?;
+        Ok(())
+    }
+
+    /// Takes the unfinished last line of an open file, as if it were whole. False when the file changed meanwhile.
+    pub fn take_last(&mut self, index: usize, at: usize) -> Result<bool, Interrupted> {
+        let piece = self.state.logs[index].open[at].splitter.finish();
+        piece.map_or(Ok(true), |piece| self.hand_on(index, at, piece))
+    }
+
+    /// Hands on one piece. False when the file changed under it: nothing was handed on, and the log's open generations are others now.
+    fn hand_on(&mut self, index: usize, at: usize, piece: Piece) -> Result<bool, Interrupted> {
+        self.outlet.opened()?;
+        match self.ensure_start(index, at, &piece) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.state.logs[index].truncated(at, &self.with)?;
+                return Ok(false);
+            }
+            Err(interrupted) => {
+                self.state.logs[index].put_back(at); // Its splitter is ahead of what was handed on.
+                return Err(interrupted);
+            }
+        }
+        let open = &mut self.state.logs[index].open[at];
+        let too_long = piece.content == Content::TooLong;
+        let count = if too_long { 1 } else { count_lines(&piece.bytes) };
+        let marker = if too_long { marker_of(b"\n") } else { marker_of(&piece.bytes) };
+        let id = open.generation.id;
+        let handed = Handed {
+            generation: Arc::clone(&open.generation),
+            span: Span::new(id, piece.start, piece.end),
+            bytes: piece.bytes,
+            content: piece.content,
+            count,
+        };
+        self.outlet.hand_on(handed)?;
+        (open.handed, open.marker) = (piece.end, marker);
+        self.state.moved.insert(id, piece.end);
+        Ok(true)
+    }
+
+    /// Decides the generation's start before its first valid line is handed on. False when the file changed meanwhile.
+    fn ensure_start(&mut self, index: usize, at: usize, piece: &Piece) -> Result<bool, Interrupted> {
+        let open = &mut self.state.logs[index].open[at];
+        if open.generation.start.get().is_some() {
+            return Ok(true);
+        }
+        let opening = Opening::read(&mut *open.file, self.with.salt)
+            .map_err(|error| Interrupted::Io(open.path.clone(), error))?;
+        if !opening.agrees_with(piece) {
+            return Ok(false);
+        }
+        let Some(head) = opening.head().or_else(|| has_valid_line(piece).then(|| opening.whole())) else {
+            return Ok(true);
+        };
+        let id = open.generation.id;
+        let log = &mut self.state.logs[index];
+        let others: Vec<Known> = log
+            .known
+            .iter()
+            .filter(|known| known.id != id)
+            .cloned()
+            .map(|known| with_size_now(known, log))
+            .collect();
+        let now_second = self.with.disk.clock().wall_nanos / 1_000_000_000;
+        let start = self.starts.decide(&log.source, &head, &others, now_second)?;
+        self.with.books.start(id, head.clone(), start)?;
+        log.open[at].generation.start.set(start).expect("only tail sets it, and it was not set");
+        if let Some(known) = log.known.iter_mut().find(|known| known.id == id) {
+            known.head = Some(head);
+            known.start = Some(start);
+        }
+        Ok(true)
+    }
+
+    fn begin_look(&self, as_of_micros: i64) -> Look {
+        let opens = self
+            .state
+            .logs
+            .iter()
+            .enumerate()
+            .flat_map(|(index, log)| log.open.iter().map(move |open| (index, open)));
+        let unread = opens.filter_map(|(index, open)| {
+            (open.splitter.read_offset() < open.stat.size)
+                .then_some((open.generation.id, (index, open.stat.size)))
+        });
+        Look { as_of_micros, targets: unread.collect() }
+    }
+
+    /// Tells the books when everything that was there at a look is handed on.
+    fn end_look(&mut self) -> Result<(), Ended> {
+        let Some(look) = &mut self.state.look else { return Ok(()) };
+        if !self.state.trouble.is_empty() {
+            self.state.look = None; // What cannot be read may hold anything.
+            return Ok(());
+        }
+        let logs = &self.state.logs;
+        look.targets.retain(|id, (index, target)| {
+            let open = logs[*index].open.iter().find(|open| open.generation.id == *id);
+            open.is_some_and(|open| open.splitter.read_offset() < *target)
+        });
+        if look.targets.is_empty() {
+            let as_of_micros = look.as_of_micros;
+            self.state.look = None;
+            self.with.books.look(as_of_micros, self.state.moved.drain().collect())?;
+        }
+        Ok(())
+    }
+
+    /// Whether everything that was there is handed on, and nothing is awaited.
+    pub fn is_at_rest(&self) -> bool {
+        // Files that were renamed away with an unfinished last line are awaited until they are silent.
+        let over = |open: &super::open::Open| open.active || open.splitter.unfinished_bytes() == 0;
+        self.state.busy.is_empty()
+            && self.state.trouble.is_empty()
+            && self
+                .state
+                .logs
+                .iter()
+                .all(|log| !log.is_unsettled() && !log.has_more() && log.open.iter().all(over))
+    }
+
+    fn note_trouble(&mut self, index: usize, interrupted: Interrupted) -> Result<(), Ended> {
+        match interrupted {
+            Interrupted::Ended => Err(Ended),
+            Interrupted::Io(path, error) => {
+                self.state.trouble.insert(index, format!("{}: {error}", path.display()));
+                Ok(())
+            }
+        }
+    }
+
+    fn tell_trouble(&self) {
+        match self.state.trouble.values().next() {
+            Some(why) => self.health.raise(Concern::Log, Severity::NeedsAction, why),
+            None => self.health.clear(Concern::Log),
+        }
+    }
+
+    /// Tells what is known of a log's files, after anything was done with it.
+    fn report(&mut self, index: usize) {
+        let log = &self.state.logs[index];
+        if log.open.iter().any(|open| !open.active) {
+            self.state.rotated.insert(index);
+        } else {
+            self.state.rotated.remove(&index);
+        }
+        let source = log.source.to_string();
+        let mut reports: Vec<FileReport> = log
+            .open
+            .iter()
+            .map(|open| FileReport {
+                path: open.path.clone(),
+                source: source.clone(),
+                size: open.stat.size.max(open.splitter.read_offset()),
+                read_offset: open.splitter.read_offset(),
+                settled_offset: 0,
+                generation: Some(open.generation.id),
+            })
+            .collect();
+        if reports.is_empty() {
+            reports.push(FileReport { path: log.path.clone(), source, ..FileReport::default() });
+        }
+        self.files.set(index, reports);
+    }
+}
+
+/// A generation with the size that its open file has now: the next one's start lies beyond it.
+fn with_size_now(mut known: Known, log: &Log) -> Known {
+    if let Some(open) = log.open.iter().find(|open| open.generation.id == known.id) {
+        let now = open.file.stat().map_or(0, |stat| stat.size);
+        known.size = known.size.max(open.stat.size).max(open.splitter.read_offset()).max(now);
+    }
+    known
+}
+
+fn has_valid_line(piece: &Piece) -> bool {
+    let mut parser = LineParser::new(Zone::Utc);
+    piece.bytes.split(|byte| *byte == b'\n').any(|line| parser.parse(line).is_ok())
+}

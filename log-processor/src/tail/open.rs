@@ -1,0 +1,138 @@
+//! A generation whose file is open: reading it on, and noticing that the file under it has become another. Which files are opened is decided in `log`.
+
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::disk::{Clock, FileStat, LogFile, read_full};
+use super::splitter::Splitter;
+use crate::lines::{Generation, TailMarker};
+
+/// How long a file that was renamed away must be silent before its unfinished last line is taken and it is let go (design section 12: within 15 s).
+pub const QUIET: Duration = Duration::from_secs(10);
+/// A file changed so lately can have been changed again without another time of change: the times of files are coarse.
+const YOUNG: Duration = Duration::from_secs(2);
+/// How many bytes before the place of reading are compared with each read.
+const RECENT_BYTES: usize = 256;
+/// How many bytes at the end of a file are compared with those of another to know whether one is a copy of the other.
+const COPY_BYTES: usize = 4096;
+
+/// A generation with its file open.
+#[derive(Debug)]
+pub struct Open {
+    /// As the later rooms know it.
+    pub generation: Arc<Generation>,
+    /// Its file: kept open, so that neither renaming nor deleting loses what is unread.
+    pub file: Box<dyn LogFile>,
+    /// What was known of it at the last look.
+    pub stat: FileStat,
+    /// Where it was last found.
+    pub path: PathBuf,
+    /// Its bytes into lines.
+    pub splitter: Splitter,
+    /// The place up to which lines were handed on.
+    pub handed: u64,
+    /// The marker of that place.
+    pub marker: TailMarker,
+    /// It stands at the log's own path: the one that grows.
+    pub active: bool,
+    /// It is a compressed file, which was found whole: it neither grows nor changes.
+    pub gzip: bool,
+    /// The bytes just before the place of reading; none in a compressed file.
+    pub recent: Vec<u8>,
+}
+
+/// What a read came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Got {
+    /// The next bytes, and where in the block they are.
+    Bytes(Range<usize>),
+    /// There are no more.
+    End,
+    /// The file is shorter than it was, or other bytes stand where lines were read: it is another generation now.
+    Cut,
+}
+
+impl Open {
+    /// Reads the next block. The bytes before it are read along and compared, before and after, so that what somebody else has written after a truncation is never taken for the
+    /// continuation of what was there, whenever it happens.
+    pub fn read(&mut self, block: &mut [u8]) -> io::Result<Got> {
+        let place = self.splitter.read_offset();
+        let before = self.recent.len();
+        let read = loop {
+            match self.file.read_at(block, place - before as u64) {
+                Ok(read) => break read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        };
+        if read < before || block[..before] != self.recent {
+            return Ok(Got::Cut);
+        }
+        if read == before {
+            return Ok(Got::End);
+        }
+        if self.is_cut()? {
+            return Ok(Got::Cut);
+        }
+        if !self.gzip {
+            self.recent = block[read.saturating_sub(RECENT_BYTES)..read].to_vec();
+        }
+        Ok(Got::Bytes(before..read))
+    }
+
+    /// Whether other bytes, or none, stand just before the place of reading.
+    pub fn is_cut(&mut self) -> io::Result<bool> {
+        if self.recent.is_empty() {
+            return Ok(false);
+        }
+        let mut bytes = [0; RECENT_BYTES];
+        let bytes = &mut bytes[..self.recent.len()];
+        let from = self.splitter.read_offset() - bytes.len() as u64;
+        Ok(read_full(&mut *self.file, bytes, from)? < bytes.len() || *bytes != self.recent[..])
+    }
+
+    /// Looks at the file without reading on: whether it was cut ([`Got::Cut`]), has more ([`Got::Bytes`], of no bytes) or not.
+    pub fn look(&mut self, clock: Clock) -> io::Result<Got> {
+        if self.gzip {
+            return Ok(if self.splitter.read_offset() < self.stat.size {
+                Got::Bytes(0..0)
+            } else {
+                Got::End
+            });
+        }
+        let stat = self.file.stat()?;
+        let changed = stat != self.stat || age(clock, stat) < YOUNG;
+        let place = self.splitter.read_offset();
+        if stat.size < place || (stat.size == place && changed && self.is_cut()?) {
+            return Ok(Got::Cut);
+        }
+        self.stat = stat;
+        Ok(if stat.size > place { Got::Bytes(0..0) } else { Got::End })
+    }
+
+    /// Whether it was renamed away or removed, is read to its end, and nobody has written to it for a while.
+    pub fn is_over(&self, clock: Clock) -> bool {
+        !self.active
+            && self.splitter.read_offset() >= self.stat.size
+            && (self.gzip || age(clock, self.stat) >= QUIET)
+    }
+
+    /// Whether another file, with this size, holds what this one holds: a copy, perhaps one that is still being made.
+    pub fn has_copy(&mut self, other: &mut dyn LogFile, size: u64) -> io::Result<bool> {
+        let end = self.file.stat()?.size.min(size);
+        let from = end.saturating_sub(COPY_BYTES as u64);
+        let length = usize::try_from(end - from).expect("at most 4 KiB");
+        let (mut ours, mut theirs) = ([0; COPY_BYTES], [0; COPY_BYTES]);
+        let ours_read = read_full(&mut *self.file, &mut ours[..length], from)?;
+        let theirs_read = read_full(other, &mut theirs[..length], from)?;
+        Ok(ours_read == length && ours[..ours_read] == theirs[..theirs_read])
+    }
+}
+
+/// How long ago a file was changed; zero when its time lies ahead.
+pub fn age(clock: Clock, stat: FileStat) -> Duration {
+    Duration::from_nanos(u64::try_from(clock.wall_nanos.saturating_sub(stat.modified_nanos)).unwrap_or(0))
+}
