@@ -94,6 +94,9 @@ fn conclude(outcome: &Outcome, mode: Mode) -> u8 {
     for (path, place, bytes) in &outcome.drained.unfinished {
         tracing::warn!(file = %path.display(), offset = place, bytes, "an unfinished last line was left; it is taken once it is whole, or now with --final");
     }
+    for why in &outcome.drained.unreadable {
+        tracing::error!(why, "not everything could be read");
+    }
     for path in &outcome.drained.missing {
         tracing::error!(file = %path.display(), "no such file: nothing was read from it");
     }
@@ -104,8 +107,11 @@ fn conclude(outcome: &Outcome, mode: Mode) -> u8 {
         lines_in_flight = status.lines_in_flight,
         lag_bytes = status.lag_bytes,
         "{}",
-        if mode == Mode::Follow { "stopped" } else { "drained" }
+        if mode != Mode::Follow && outcome.drained.complete { "drained" } else { "stopped" }
     );
+    if mode != Mode::Follow && !outcome.drained.complete {
+        return UNSETTLED; // What was not read is read by the next run.
+    }
     if outcome.exit_code == 0 && !outcome.drained.missing.is_empty() { USAGE } else { outcome.exit_code }
 }
 
@@ -158,6 +164,7 @@ fn offline_status(settings: &Settings) -> Result<Status, LedgerError> {
                 read_offset: seen.settled_offset,
                 settled_offset: seen.settled_offset,
                 generation: Some(generation.id),
+                file: None,
             }
         });
     let files = files.collect();

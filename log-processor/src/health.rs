@@ -20,6 +20,8 @@ pub enum Concern {
     Log,
     /// Another processor owns the source.
     Ownership,
+    /// A file that fits LOG_FILE_PATH cannot be followed.
+    Sources,
 }
 
 /// How bad it is, by consequence.

@@ -73,7 +73,7 @@ pub(crate) struct Common<S> {
 impl<S: RequestStore> Common<S> {
     pub(crate) fn status(&self) -> Status {
         let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        let files = with_settled(self.files.all(), &settled);
+        let files = with_settled(self.files.all_now(&RealDisk::default()), &settled);
         drop(settled);
         let durable = self.durable.borrow().clone();
         Facts {
@@ -186,7 +186,7 @@ async fn claim_sources<S: RequestStore>(
     if patiently(&common.health, stop, || common.store.prepare()).await.is_none() {
         return Ok(false);
     }
-    let sources = if settings.write_only { vec![] } else { settings.sources.paths() };
+    let sources = if settings.write_only { vec![] } else { settings.sources.paths().logs };
     for (source, _) in sources {
         if !heartbeat.claim(&source, stop).await? {
             return Ok(false);
@@ -210,6 +210,7 @@ async fn flow<S: RequestStore>(
     cleared: &CancellationToken,
     mode: Mode,
 ) -> (Drained, Ended) {
+    let first_start = ledger.commit_number() == 0;
     let (to_ledger, from_all) = std::sync::mpsc::channel::<ToLedger>();
     let surroundings = Surroundings {
         account: Arc::clone(&common.account),
@@ -247,7 +248,8 @@ async fn flow<S: RequestStore>(
     let (to_batch, lines) = mpsc::channel(LINES_CAPACITY);
     tasks.spawn(batch::run(settings.limits, lines, to_workers, in_flight));
 
-    let tail = make_tail(settings, common, to_ledger, to_batch, token.clone(), cleared.clone(), mode);
+    let tail =
+        make_tail(settings, common, to_ledger, to_batch, token.clone(), cleared.clone(), first_start, mode);
     let waker = tail.wake.waker();
     let tail_over = token.child_token();
     let stopping = tail_over.clone();
@@ -259,6 +261,7 @@ async fn flow<S: RequestStore>(
     finish(tail, &tail_over, tasks, bookkeeper, token, give_up).await
 }
 
+#[expect(clippy::too_many_arguments, reason = "what tail is made of, in one place")]
 fn make_tail<S: RequestStore>(
     settings: &Settings,
     common: &Arc<Common<S>>,
@@ -266,6 +269,7 @@ fn make_tail<S: RequestStore>(
     lines: mpsc::Sender<crate::lines::Lines>,
     stop: CancellationToken,
     cleared: CancellationToken,
+    first_start: bool,
     mode: Mode,
 ) -> Tail {
     let runtime = tokio::runtime::Handle::current();
@@ -297,6 +301,7 @@ fn make_tail<S: RequestStore>(
         starts: Starts { journal: Box::new(journal), hashed_only: settings.write_only },
         outlet: Box::new(gate),
         watch: Box::new(watch),
+        first_start,
         health: Arc::clone(&common.health),
         files: Arc::clone(&common.files),
         state: State::default(),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::embedded::GenerationId;
 
 use crate::account::Entries;
+use crate::tail::disk::{Disk, FileId};
 
 /// A followed file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub struct FileReport {
     /// Its generation.
     #[serde(skip)]
     pub generation: Option<GenerationId>,
+    /// Which file, if its size is that of what is read.
+    #[serde(skip)]
+    pub file: Option<FileId>,
 }
 
 /// The status.
@@ -171,6 +175,9 @@ impl Status {
     }
 }
 
+/// Of so many files the size is asked for when somebody wants to know; of more, tail's last look has to do.
+const STAT_MAX: usize = 1000;
+
 /// What tail tells of the files of each log.
 #[derive(Debug, Default)]
 pub struct FileReports(Mutex<Vec<Vec<FileReport>>>);
@@ -188,6 +195,19 @@ impl FileReports {
     /// All files.
     pub fn all(&self) -> Vec<FileReport> {
         self.lock().iter().flatten().cloned().collect()
+    }
+
+    /// All files with their sizes at this instant: tail may be waiting for the store, and its last look long ago.
+    pub fn all_now(&self, disk: &dyn Disk) -> Vec<FileReport> {
+        let mut files = self.all();
+        for file in files.iter_mut().filter(|file| file.file.is_some()).take(STAT_MAX) {
+            if let Ok(Some(stat)) = disk.stat(&file.path)
+                && Some(stat.id) == file.file
+            {
+                file.size = file.size.max(stat.size);
+            }
+        }
+        files
     }
 
     /// The sources, each once.

@@ -12,6 +12,17 @@ pub struct Sources {
     entries: Vec<Entry>,
 }
 
+/// What LOG_FILE_PATH names now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Source and path of every log.
+    pub logs: Vec<(String, PathBuf)>,
+    /// Why files that fit a glob are not among them.
+    pub refused: Vec<String>,
+    /// Globs that nothing fits.
+    pub unmatched: Vec<PathBuf>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Entry {
     Path {
@@ -69,17 +80,20 @@ impl Sources {
 
     /// Source and path of every log that is followed now: plain paths whether they exist or not, and the files that fit a glob. A rotated sibling of a log
     /// (`api.log.1` of `api.log`) is no log of its own.
-    pub fn paths(&self) -> Vec<(String, PathBuf)> {
-        let mut found: Vec<(String, PathBuf)> = Vec::new();
+    pub fn paths(&self) -> Found {
+        let mut found = Found::default();
         let mut paths: HashSet<PathBuf> = HashSet::new();
         let mut sources: HashMap<String, PathBuf> = HashMap::new();
+        // Named paths first: a glob takes nothing from them, wherever it stands in the list.
+        for entry in &self.entries {
+            if let Entry::Path { source, path } = entry {
+                paths.insert(path.clone());
+                sources.insert(source.clone(), path.clone());
+            }
+        }
         for entry in &self.entries {
             match entry {
-                Entry::Path { source, path } => {
-                    paths.insert(path.clone());
-                    sources.insert(source.clone(), path.clone());
-                    found.push((source.clone(), path.clone()));
-                }
+                Entry::Path { source, path } => found.logs.push((source.clone(), path.clone())),
                 Entry::Glob { prefix, pattern } => {
                     let files: HashSet<PathBuf> = glob::glob(pattern)
                         .into_iter()
@@ -87,6 +101,9 @@ impl Sources {
                         .flatten()
                         .filter(|path| path.is_file())
                         .collect();
+                    if files.is_empty() {
+                        found.unmatched.push(pattern.into());
+                    }
                     let mut ordered: Vec<&PathBuf> = files.iter().collect();
                     ordered.sort();
                     for path in ordered {
@@ -100,12 +117,15 @@ impl Sources {
                         let source =
                             prefix.as_ref().map_or(stem.clone(), |prefix| format!("{prefix}.{stem}"));
                         if let Some(other) = sources.get(&source) {
-                            tracing::debug!(file = %path.display(), source, other = %other.display(), "not followed: its source is taken");
+                            let (path, other) = (path.display(), other.display());
+                            found.refused.push(format!(
+                                "{path} is not followed: its source `{source}` is that of {other}; give one of the globs a name, as in `other={pattern}`"
+                            ));
                             continue;
                         }
                         paths.insert(path.clone());
                         sources.insert(source.clone(), path.clone());
-                        found.push((source, path.clone()));
+                        found.logs.push((source, path.clone()));
                     }
                 }
             }
@@ -140,7 +160,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[(&str, &str)]) {
-        let paths = Sources::parse(text).expect("well-formed").paths();
+        let paths = Sources::parse(text).expect("well-formed").paths().logs;
         let expected: Vec<_> =
             expected.iter().map(|(source, path)| ((*source).to_owned(), PathBuf::from(path))).collect();
         assert_eq!(paths, expected);
@@ -161,7 +181,7 @@ mod tests {
             std::fs::write(folder.path().join(name), "").expect("a file");
         }
         let paths =
-            Sources::parse(&format!("{}/*log*", folder.path().display())).expect("well-formed").paths();
+            Sources::parse(&format!("{}/*log*", folder.path().display())).expect("well-formed").paths().logs;
         let names: Vec<_> =
             paths.iter().map(|(source, path)| (source.as_str(), path.file_name().expect("a name"))).collect();
         assert_eq!(
@@ -172,6 +192,32 @@ mod tests {
                 ("c-20240914", "c-20240914.log".as_ref())
             ]
         );
+    }
+
+    #[test]
+    fn two_files_never_share_a_source_and_none_is_left_out_silently() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in ["x/a.log", "x/b.log", "y/a.log"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, "").expect("a file");
+        }
+        let at = folder.path().display();
+        let found = |text: String| {
+            let Found { logs, refused, unmatched } = Sources::parse(&text).expect("well-formed").paths();
+            let short = |path: &Path| path.strip_prefix(folder.path()).expect("inside").display().to_string();
+            let logs: Vec<String> =
+                logs.iter().map(|(source, path)| format!("{source}={}", short(path))).collect();
+            (logs.join(" "), refused.len(), unmatched.len())
+        };
+        let expect = |text: &str, refused, unmatched| (text.to_owned(), refused, unmatched);
+        assert_eq!(found(format!("{at}/*/*.log")), expect("a=x/a.log b=x/b.log", 1, 0));
+        assert_eq!(found(format!("{at}/x/*.log,{at}/y/a.log")), expect("b=x/b.log a=y/a.log", 1, 0));
+        assert_eq!(
+            found(format!("{at}/x/*.log,y={at}/y/*.log")),
+            expect("a=x/a.log b=x/b.log y.a=y/a.log", 0, 0)
+        );
+        assert_eq!(found(format!("{at}/z/*.log")), expect("", 0, 1));
     }
 
     #[test]

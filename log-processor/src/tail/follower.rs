@@ -50,6 +50,8 @@ pub struct Follower {
     pub outlet: Box<dyn Outlet>,
     /// Who gives hints about paths.
     pub watch: Box<dyn Watch>,
+    /// The ledger is empty: START_AT decides about the files that are there.
+    pub first_start: bool,
     /// Readiness.
     pub health: Arc<Health>,
     /// What is told of the files.
@@ -96,6 +98,16 @@ pub struct Step {
     pub busy: bool,
     /// Something had grown although no hint had said so; `Some(false)`: what had grown was announced.
     pub unannounced: Option<bool>,
+}
+
+/// Whether a generation's lines may leave.
+enum Begun {
+    /// They may.
+    Yes,
+    /// Other bytes stand in the file now.
+    Cut,
+    /// The file holds a generation that was known: it goes on as that one.
+    KnownAgain,
 }
 
 impl Follower {
@@ -146,7 +158,9 @@ impl Follower {
     fn find_logs(&mut self) -> Result<(), Ended> {
         let at_start = self.state.looked_at.is_none();
         self.watch.again();
-        for (source, path) in self.sources.paths() {
+        let found = self.sources.paths();
+        self.tell_refused(&found.refused);
+        for (source, path) in found.logs {
             if self.state.by_path.contains_key(&path) {
                 continue;
             }
@@ -154,9 +168,17 @@ impl Follower {
             self.watch.watch(&path);
             let known = self.with.books.known(&source)?.iter().map(Known::from_record).collect();
             self.state.by_path.insert(path.clone(), self.state.logs.len());
-            self.state.logs.push(Log::new(source.into(), path, known, at_start));
+            self.state.logs.push(Log::new(source.into(), path, known, at_start && self.first_start));
         }
         Ok(())
+    }
+
+    /// A file that fits a glob and is not followed is never silently left out.
+    fn tell_refused(&self, refused: &[String]) {
+        match refused.first() {
+            Some(why) => self.health.raise(Concern::Sources, Severity::NeedsAction, why),
+            None => self.health.clear(Concern::Sources),
+        }
     }
 
     /// Where there are many logs: those that were hinted at, those that grew lately, and some of the silent ones in turn.
@@ -311,11 +333,12 @@ impl Follower {
     fn hand_on(&mut self, index: usize, at: usize, piece: Piece) -> Result<bool, Interrupted> {
         self.outlet.opened()?;
         match self.ensure_start(index, at, &piece) {
-            Ok(true) => {}
-            Ok(false) => {
+            Ok(Begun::Yes) => {}
+            Ok(Begun::Cut) => {
                 self.state.logs[index].truncated(at, &self.with)?;
                 return Ok(false);
             }
+            Ok(Begun::KnownAgain) => return Ok(false),
             Err(interrupted) => {
                 self.state.logs[index].put_back(at); // Its splitter is ahead of what was handed on.
                 return Err(interrupted);
@@ -339,22 +362,26 @@ impl Follower {
         Ok(true)
     }
 
-    /// Decides the generation's start before its first valid line is handed on. False when the file changed meanwhile.
-    fn ensure_start(&mut self, index: usize, at: usize, piece: &Piece) -> Result<bool, Interrupted> {
+    /// Decides the generation's start before its first valid line is handed on.
+    fn ensure_start(&mut self, index: usize, at: usize, piece: &Piece) -> Result<Begun, Interrupted> {
         let open = &mut self.state.logs[index].open[at];
         if open.generation.start.get().is_some() {
-            return Ok(true);
+            return Ok(Begun::Yes);
         }
         let opening = Opening::read(&mut *open.file, self.with.salt)
             .map_err(|error| Interrupted::Io(open.path.clone(), error))?;
         if !opening.agrees_with(piece) {
-            return Ok(false);
+            return Ok(Begun::Cut);
         }
         let Some(head) = opening.head().or_else(|| has_valid_line(piece).then(|| opening.whole())) else {
-            return Ok(true);
+            return Ok(Begun::Yes);
         };
         let id = open.generation.id;
+        let nothing_handed = open.handed == 0;
         let log = &mut self.state.logs[index];
+        if nothing_handed && log.is_known_again(at, &opening, &self.with)? {
+            return Ok(Begun::KnownAgain);
+        }
         let others: Vec<Known> = log
             .known
             .iter()
@@ -370,7 +397,7 @@ impl Follower {
             known.head = Some(head);
             known.start = Some(start);
         }
-        Ok(true)
+        Ok(Begun::Yes)
     }
 
     fn begin_look(&self, as_of_micros: i64) -> Look {
@@ -407,17 +434,20 @@ impl Follower {
         Ok(())
     }
 
-    /// Whether everything that was there is handed on, and nothing is awaited.
+    /// Whether everything that was there, and could be read, is handed on, and nothing is awaited.
     pub fn is_at_rest(&self) -> bool {
         // Files that were renamed away with an unfinished last line are awaited until they are silent.
         let over = |open: &super::open::Open| open.active || open.splitter.unfinished_bytes() == 0;
         self.state.busy.is_empty()
-            && self.state.trouble.is_empty()
-            && self
-                .state
-                .logs
-                .iter()
-                .all(|log| !log.is_unsettled() && !log.has_more() && log.open.iter().all(over))
+            && self.state.logs.iter().enumerate().all(|(index, log)| {
+                self.state.trouble.contains_key(&index)
+                    || !log.is_unsettled() && !log.has_more() && log.open.iter().all(over)
+            })
+    }
+
+    /// What could not be read at the last look.
+    pub fn trouble(&self) -> impl Iterator<Item = &str> {
+        self.state.trouble.values().map(String::as_str)
     }
 
     fn note_trouble(&mut self, index: usize, interrupted: Interrupted) -> Result<(), Ended> {
@@ -455,6 +485,7 @@ impl Follower {
                 size: open.stat.size.max(open.splitter.read_offset()),
                 read_offset: open.splitter.read_offset(),
                 settled_offset: 0,
+                file: Some(open.stat.id).filter(|_| !open.gzip),
                 generation: Some(open.generation.id),
             })
             .collect();

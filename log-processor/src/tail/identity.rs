@@ -14,7 +14,7 @@ use crate::lines::{Content, TailMarker};
 /// The head of a generation covers at most that many bytes.
 pub const HEAD_MAX_BYTES: usize = 64 << 10;
 /// The tail marker covers at most that many bytes.
-pub const MARKER_MAX_BYTES: usize = 256;
+pub const MARKER_MAX_BYTES: usize = 1024;
 /// Left free between two generations in the key sequence: as much may still be written to a file after it was renamed.
 const START_GAP_BYTES: u64 = 16 << 20;
 

@@ -68,27 +68,29 @@ impl Known {
     }
 
     /// Whether a file holds this generation: by content, and by inode only while there is no content to compare.
-    fn is(&self, file: &mut dyn LogFile, stat: FileStat, opening: &Opening) -> io::Result<bool> {
+    pub fn is(&self, file: &mut dyn LogFile, stat: FileStat, opening: &Opening) -> io::Result<bool> {
         let head_holds = match &self.head {
             Some(head) => opening.begins_with(head),
             None => self.file == stat.id,
         };
-        if !head_holds || self.skipped {
-            return Ok(head_holds);
-        }
-        Ok(stat.size >= self.handed && marker_holds(file, self.handed, self.marker)?)
+        Ok(head_holds && stat.size >= self.handed && marker_holds(file, self.handed, self.marker)?)
     }
 }
 
-/// The generation that a file holds: the one that was last seen in this very file, else the newest that fits.
+/// The generation that a file holds: the one that was last seen in this very file, else the newest that fits. What stands at a log's own path (`active`) is never taken for
+/// a file that was passed over at the first start, unless it is that very file: a copy beside the log must not hide it.
 pub fn recognise(
     known: &[Known],
     file: &mut dyn LogFile,
     stat: FileStat,
     opening: &Opening,
+    active: bool,
 ) -> io::Result<Option<GenerationId>> {
     let mut found = None;
     for candidate in known.iter().rev() {
+        if active && candidate.skipped && candidate.file != stat.id {
+            continue;
+        }
         if candidate.is(file, stat, opening)? {
             if candidate.file == stat.id {
                 return Ok(Some(candidate.id));
@@ -128,7 +130,7 @@ mod tests {
         let (mut file, size) = file(content);
         let opening = Opening::read(&mut *file, 0).expect("read");
         let stat = FileStat { id, size, modified_nanos: 0 };
-        let found = recognise(&[known], &mut *file, stat, &opening).expect("read");
+        let found = recognise(&[known], &mut *file, stat, &opening, true).expect("read");
         assert_eq!(found.is_some(), expected, "{content:?}");
     }
 

@@ -156,7 +156,7 @@ impl Log {
                 Met::Opened => {}
                 Met::Judged => {
                     // One that was changed just now can change again without its times telling.
-                    if super::open::age(clock, sibling.stat) >= super::open::QUIET {
+                    if sibling.gzip || super::open::age(clock, sibling.stat) >= super::open::QUIET {
                         self.met.insert(sibling.stat.id, sibling.stat);
                     }
                 }
@@ -248,6 +248,11 @@ impl Log {
     /// Whether an open file has bytes that were not read.
     pub fn has_more(&self) -> bool {
         self.open.iter().any(|open| open.splitter.read_offset() < open.stat.size)
+    }
+
+    /// Whether a file was among this log's at the last scan.
+    pub(super) fn is_listed(&self, file: FileId) -> bool {
+        self.listing.iter().flatten().any(|(_, id)| *id == file)
     }
 
     /// Whether the files kept changing at the last look, so that some of them may not be known yet.

@@ -8,10 +8,10 @@ use store::embedded::{GenerationState, NewGeneration};
 
 use super::disk::{FileStat, LogFile, read_full};
 use super::gzip::{self, Decompressed, Gzip};
-use super::identity::{Opening, bytes_of_marker, hashed_start};
+use super::identity::{MARKER_MAX_BYTES, Opening, bytes_of_marker, hashed_start, marker_of};
 use super::known::{Known, recognise};
 use super::log::{Interrupted, Log, Surroundings};
-use super::open::{Open, age};
+use super::open::{COMPARED_BYTES, Open, age};
 use super::siblings::Sibling;
 use super::splitter::Splitter;
 use crate::lines::Generation;
@@ -65,8 +65,9 @@ impl Log {
         } else {
             Ready { file, stat }
         };
+        let active = sibling.path == self.path;
         let opening = Opening::read(&mut *ready.file, with.salt).map_err(io)?;
-        match recognise(&self.known, &mut *ready.file, ready.stat, &opening).map_err(io)? {
+        match recognise(&self.known, &mut *ready.file, ready.stat, &opening, active).map_err(io)? {
             Some(id) => {
                 if let Some(open) = self.open.iter_mut().find(|open| open.generation.id == id) {
                     if open.has_copy(&mut *ready.file, ready.stat.size).map_err(io)? {
@@ -81,7 +82,6 @@ impl Log {
                 let index =
                     self.known.iter().position(|known| known.id == id).expect("recognised among them");
                 let known = &self.known[index];
-                let active = sibling.path == self.path;
                 if known.skipped || !(active || !known.finished || ready.stat.size > known.handed) {
                     return Ok(Met::Judged);
                 }
@@ -102,7 +102,7 @@ impl Log {
     ) -> Result<Met, Interrupted> {
         let active = sibling.path == self.path;
         if first && !active && with.start_at != StartAt::History {
-            self.skip(sibling, opening, ready.stat, with)?;
+            self.skip(ready, sibling, opening, with)?;
             return Ok(Met::Judged);
         }
         let from = if first && active && with.start_at == StartAt::End {
@@ -163,11 +163,12 @@ impl Log {
     /// A file that was there before the first start and is not to be read: remembered, so that it is never taken for a new one.
     fn skip(
         &mut self,
+        mut ready: Ready,
         sibling: &Sibling,
         opening: &Opening,
-        stat: FileStat,
         with: &Surroundings,
     ) -> Result<(), Interrupted> {
+        let stat = ready.stat;
         let id = with.books.begin(self.new_generation(sibling, stat.size, GenerationState::Skipped), None)?;
         let head = opening.head();
         if let Some(head) = &head {
@@ -175,9 +176,50 @@ impl Log {
         }
         with.books.skipped(&self.source, stat.size)?;
         tracing::info!(file = %sibling.path.display(), bytes = stat.size, "older than the first start, not read (START_AT=history would)");
-        let finished = true;
-        self.known.push(Known { head, skipped: true, finished, ..Known::new(id, stat, stat.size) });
+        let mut last = vec![0; MARKER_MAX_BYTES.min(usize::try_from(stat.size).unwrap_or(MARKER_MAX_BYTES))];
+        let from = stat.size - last.len() as u64;
+        let read = read_full(&mut *ready.file, &mut last, from)
+            .map_err(|error| Interrupted::Io(sibling.path.clone(), error))?;
+        let marker = marker_of(&last[..read]);
+        let new = Known::new(id, stat, stat.size);
+        self.known.push(Known { head, marker, skipped: true, finished: true, ..new });
         Ok(())
+    }
+
+    /// A generation that was met before it had a valid line turns out to hold one that we know, read and left: a file that was truncated and filled with the very same lines
+    /// (design section 12: it counts once). True when it was.
+    pub(super) fn is_known_again(
+        &mut self,
+        at: usize,
+        opening: &Opening,
+        with: &Surroundings,
+    ) -> Result<bool, Interrupted> {
+        let open = &self.open[at];
+        let own = open.generation.id;
+        let stat = open.file.stat().map_err(|error| Interrupted::Io(open.path.clone(), error))?;
+        let others: Vec<Known> = self
+            .known
+            .iter()
+            .filter(|known| known.id != own && known.handed > 0 && known.head.is_some() && !known.skipped)
+            // One whose own file still stands there is another, however equal.
+            .filter(|known| known.file == stat.id || !self.is_listed(known.file))
+            .cloned()
+            .collect();
+        let open = &mut self.open[at];
+        let found = recognise(&others, &mut *open.file, stat, opening, open.active)
+            .map_err(|error| Interrupted::Io(open.path.clone(), error))?;
+        let Some(id) = found.filter(|id| self.open.iter().all(|open| open.generation.id != *id)) else {
+            return Ok(false);
+        };
+        let open = self.open.remove(at);
+        if let Some(known) = self.known.iter_mut().find(|known| known.id == own) {
+            known.finished = true;
+        }
+        with.books.finish(own, 0)?;
+        let index = self.known.iter().position(|known| known.id == id).expect("recognised among them");
+        let sibling = Sibling { path: open.path, stat, gzip: open.gzip };
+        self.reopen(index, Ready { file: open.file, stat }, &sibling, with)?;
+        Ok(true)
     }
 
     fn begin(
@@ -193,7 +235,7 @@ impl Log {
         }
         let known = Known::new(id, ready.stat, from);
         tracing::info!(file = %sibling.path.display(), source = &*self.source, from, "following");
-        self.push_open(&known, ready, sibling, Vec::new());
+        self.push_open(&known, ready, sibling, (Vec::new(), Vec::new()));
         self.known.push(known);
         Ok(Met::Opened)
     }
@@ -209,6 +251,19 @@ impl Log {
         let recent = bytes_of_marker(&mut *ready.file, known.handed, known.marker)
             .map_err(|error| Interrupted::Io(sibling.path.clone(), error))?;
         let Some(recent) = recent else { return Ok(Met::Moved) }; // Changed since it was recognised.
+        let mut compared = (Vec::new(), Vec::new());
+        if !sibling.gzip {
+            // As much of its beginning as was certainly read: what comes behind may still be written.
+            let length =
+                usize::try_from(known.handed).map_or(COMPARED_BYTES, |handed| handed.min(COMPARED_BYTES));
+            let mut first = vec![0; length];
+            let read = read_full(&mut *ready.file, &mut first, 0)
+                .map_err(|error| Interrupted::Io(sibling.path.clone(), error))?;
+            if read < length {
+                return Ok(Met::Moved);
+            }
+            compared = (recent, first);
+        }
         known.file = ready.stat.id;
         known.finished = false;
         let known = known.clone();
@@ -216,11 +271,18 @@ impl Log {
         with.books.begin(generation, Some(known.id))?;
         with.books.seen(known.id, sibling.path.clone(), ready.stat.id, ready.stat.size)?;
         tracing::info!(file = %sibling.path.display(), source = &*self.source, from = known.handed, "going on");
-        self.push_open(&known, ready, sibling, recent);
+        self.push_open(&known, ready, sibling, compared);
         Ok(Met::Opened)
     }
 
-    fn push_open(&mut self, known: &Known, ready: Ready, sibling: &Sibling, recent: Vec<u8>) {
+    /// Adds an open generation; `recent` and `first` are the bytes before its place and at its beginning.
+    fn push_open(
+        &mut self,
+        known: &Known,
+        ready: Ready,
+        sibling: &Sibling,
+        (recent, first): (Vec<u8>, Vec<u8>),
+    ) {
         let start = known.start.map_or_else(OnceLock::new, OnceLock::from);
         let generation = Generation { id: known.id, source: Arc::clone(&self.source), start };
         self.open.push(Open {
@@ -233,7 +295,8 @@ impl Log {
             marker: known.marker,
             active: sibling.path == self.path,
             gzip: sibling.gzip,
-            recent: if sibling.gzip { Vec::new() } else { recent },
+            recent,
+            first,
         });
     }
 

@@ -22,12 +22,16 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::wake::{Hints, Wake, Watchfulness};
+use disk::Clock;
 use follower::{Follower, LOOK_EVERY};
 use log::Interrupted;
 use ports::Ended;
 
 /// While a rotation or a silent last line is awaited in a run that drains and ends.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a run that drains and ends tries again to read what cannot be read.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// When tail ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +50,12 @@ pub enum Mode {
 pub struct Drained {
     /// Unfinished last lines that were left where they are: path, place and length in bytes.
     pub unfinished: Vec<(std::path::PathBuf, u64, u64)>,
-    /// Followed paths where there was no file.
+    /// Followed paths where there was no file, and globs that nothing fits.
     pub missing: Vec<std::path::PathBuf>,
+    /// Why something could not be read.
+    pub unreadable: Vec<String>,
+    /// Everything that could be read was read: nobody ended it before.
+    pub complete: bool,
 }
 
 /// Tail.
@@ -68,6 +76,7 @@ impl Tail {
     pub fn run(mut self) -> Drained {
         let mut watchfulness = Watchfulness::default();
         let mut hints = Hints::everything();
+        let mut trouble_since = Duration::ZERO;
         loop {
             let Ok(step) = self.follower.step(&hints) else { return self.leave() };
             if let Some(unannounced) = step.unannounced
@@ -75,8 +84,15 @@ impl Tail {
             {
                 self.follower.with.counters.notify_missed.inc();
             }
-            if let (Mode::Drain { take_last }, false, true) =
-                (self.mode, step.busy, self.follower.is_at_rest())
+            let Clock { uptime, .. } = self.follower.with.disk.clock();
+            if self.follower.trouble().next().is_none() {
+                trouble_since = uptime;
+            }
+            let patient = trouble_since != uptime && uptime - trouble_since < DRAIN_PATIENCE;
+            if let Mode::Drain { take_last } = self.mode
+                && !step.busy
+                && !patient
+                && self.follower.is_at_rest()
             {
                 let drained = self.end(take_last);
                 self.leave();
@@ -108,9 +124,15 @@ impl Tail {
 
     /// The files are drained: takes or names what is left of them.
     fn end(&mut self, take_last: bool) -> Result<Drained, Ended> {
-        let mut drained = Drained::default();
+        let unreadable: Vec<String> = self.follower.trouble().map(str::to_owned).collect();
+        let mut drained = Drained {
+            missing: self.follower.sources.paths().unmatched,
+            complete: unreadable.is_empty(),
+            unreadable,
+            ..Drained::default()
+        };
         for index in 0..self.follower.logs().len() {
-            if self.follower.logs()[index].open.is_empty() {
+            if self.follower.logs()[index].open.is_empty() && drained.complete {
                 drained.missing.push(self.follower.logs()[index].path.clone());
             }
             for at in 0..self.follower.logs()[index].open.len() {

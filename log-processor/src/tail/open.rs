@@ -14,8 +14,8 @@ use crate::lines::{Generation, TailMarker};
 pub const QUIET: Duration = Duration::from_secs(10);
 /// A file changed so lately can have been changed again without another time of change: the times of files are coarse.
 const YOUNG: Duration = Duration::from_secs(2);
-/// How many bytes before the place of reading are compared with each read.
-const RECENT_BYTES: usize = 256;
+/// How many bytes before the place of reading, and at the beginning of the file, are compared with each read.
+pub const COMPARED_BYTES: usize = 1024;
 /// How many bytes at the end of a file are compared with those of another to know whether one is a copy of the other.
 const COPY_BYTES: usize = 4096;
 
@@ -42,6 +42,8 @@ pub struct Open {
     pub gzip: bool,
     /// The bytes just before the place of reading; none in a compressed file.
     pub recent: Vec<u8>,
+    /// The first bytes of the file, as far as they were read; none in a compressed file.
+    pub first: Vec<u8>,
 }
 
 /// What a read came to.
@@ -56,8 +58,8 @@ pub enum Got {
 }
 
 impl Open {
-    /// Reads the next block. The bytes before it are read along and compared, before and after, so that what somebody else has written after a truncation is never taken for the
-    /// continuation of what was there, whenever it happens.
+    /// Reads the next block. The bytes before it are read along and compared, and those at the beginning of the file after it, so that what somebody else has written after a
+    /// truncation is never taken for the continuation of what was there, whenever it happens.
     pub fn read(&mut self, block: &mut [u8]) -> io::Result<Got> {
         let place = self.splitter.read_offset();
         let before = self.recent.len();
@@ -74,24 +76,34 @@ impl Open {
         if read == before {
             return Ok(Got::End);
         }
-        if self.is_cut()? {
+        if !self.begins_as_before()? {
             return Ok(Got::Cut);
         }
         if !self.gzip {
-            self.recent = block[read.saturating_sub(RECENT_BYTES)..read].to_vec();
+            self.recent.clear();
+            self.recent.extend_from_slice(&block[read.saturating_sub(COMPARED_BYTES)..read]);
+            if self.first.len() < COMPARED_BYTES && self.first.len() as u64 == place {
+                let more = (COMPARED_BYTES - self.first.len()).min(read - before);
+                self.first.extend_from_slice(&block[before..before + more]);
+            }
         }
         Ok(Got::Bytes(before..read))
     }
 
-    /// Whether other bytes, or none, stand just before the place of reading.
+    /// Whether other bytes, or none, stand just before the place of reading or at the beginning of the file.
     pub fn is_cut(&mut self) -> io::Result<bool> {
-        if self.recent.is_empty() {
-            return Ok(false);
-        }
-        let mut bytes = [0; RECENT_BYTES];
+        let mut bytes = [0; COMPARED_BYTES];
         let bytes = &mut bytes[..self.recent.len()];
         let from = self.splitter.read_offset() - bytes.len() as u64;
-        Ok(read_full(&mut *self.file, bytes, from)? < bytes.len() || *bytes != self.recent[..])
+        let is_as_before =
+            read_full(&mut *self.file, bytes, from)? == bytes.len() && *bytes == self.recent[..];
+        Ok(!is_as_before || !self.begins_as_before()?)
+    }
+
+    fn begins_as_before(&mut self) -> io::Result<bool> {
+        let mut bytes = [0; COMPARED_BYTES];
+        let bytes = &mut bytes[..self.first.len()];
+        Ok(read_full(&mut *self.file, bytes, 0)? == bytes.len() && *bytes == self.first[..])
     }
 
     /// Looks at the file without reading on: whether it was cut ([`Got::Cut`]), has more ([`Got::Bytes`], of no bytes) or not.

@@ -58,7 +58,7 @@ impl Folder {
         let mut files = Vec::new();
         let base = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         for (rotated, name) in self.by_base.get(base).into_iter().flatten() {
-            let path = folder_of(path).join(name);
+            let path = path.with_file_name(name);
             if let Some(stat) = disk.stat(&path)? {
                 files.push(Sibling { path, stat, gzip: rotated.gzip });
             }

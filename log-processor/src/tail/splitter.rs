@@ -6,6 +6,9 @@ use logline::LineParser;
 use crate::lines::Content;
 use crate::worker::REJECT_KEPT_BYTES;
 
+/// The NULs before a line are kept up to here: so few that they cannot make a line of the usual length too long.
+const HOLE_KEPT_BYTES: usize = 64 << 10;
+
 /// Whole lines, with the place of their first byte and the place after their last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -79,10 +82,13 @@ impl Splitter {
             }
             None => self.carry.extend_from_slice(data),
         }
-        if self.carry.len() > LineParser::LINE_MAX_BYTES + 1 && self.carry.iter().all(|byte| *byte == 0) {
-            self.carry = Vec::new();
+        if self.carry.len() > HOLE_KEPT_BYTES && self.carry[0] == 0 {
+            let hole = self.carry.iter().take_while(|byte| **byte == 0).count();
             self.in_hole = true;
-        } else if self.carry.len() > LineParser::LINE_MAX_BYTES + 1 {
+            self.carry.drain(..hole);
+            self.carry.shrink_to_fit();
+        }
+        if self.carry.len() > LineParser::LINE_MAX_BYTES + 1 {
             self.in_hole = false;
             self.carry.truncate(REJECT_KEPT_BYTES);
             self.carry.shrink_to_fit();
@@ -189,6 +195,24 @@ mod tests {
             found,
             [(0, 7, &b"before\n"[..]), (7, end, &b"after\n"[..]), (end, end + 5, &b"next\n"[..])]
         );
+    }
+
+    #[test]
+    fn a_line_behind_a_hole_is_whole_wherever_the_reads_end() {
+        let hole = 5 * (256 << 10) - 20;
+        for cut in [1, 4 * (256 << 10), hole - 1, hole, hole + 3, hole + 5] {
+            let mut file = vec![0; hole];
+            file.extend_from_slice(b"after\nnext\n");
+            let mut splitter = Splitter::new(0);
+            let mut pieces = Vec::new();
+            for part in file[..cut].chunks(256 << 10).chain(file[cut..].chunks(256 << 10)) {
+                splitter.push(part, &mut pieces);
+            }
+            let text: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
+            let line = text.iter().position(|byte| *byte != 0).expect("a line");
+            assert!(line <= HOLE_KEPT_BYTES + (256 << 10), "a read ends at {cut}: {line} NULs kept");
+            assert_eq!(&text[line..], b"after\nnext\n", "a read ends at {cut}");
+        }
     }
 
     #[test]

@@ -3,5 +3,6 @@
 mod files;
 mod harness;
 mod once;
+mod rotation;
 mod stop;
 mod store_faults;

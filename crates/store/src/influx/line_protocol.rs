@@ -87,14 +87,15 @@ pub(super) fn push_request(request: &PlacedRequest<'_>, body: &mut Vec<u8>) {
     push_time(body, request.time_nanos);
 }
 
-/// Appends a generation's line.
+/// Appends a generation's line. The digits below its second are those of its start: of two that begin alike within one second, neither takes the other's place.
 pub(super) fn push_generation(generation: &StoredGeneration, body: &mut Vec<u8>) {
     push_name(body, generations::MEASUREMENT);
     push_tag(body, generations::HEAD, &generation.head);
     push_tag(body, generations::SOURCE, &source_value(&generation.source));
     body.push(b' ');
     push_integer_field(body, generations::START, generation.start.0.cast_signed());
-    push_time(body, generation.first_seen_second.saturating_mul(1_000_000_000));
+    let below_second = i64::try_from(generation.start.0 % 1_000_000_000).expect("below a thousand million");
+    push_time(body, generation.first_seen_second.saturating_mul(1_000_000_000).saturating_add(below_second));
 }
 
 /// Appends an owner's line.

@@ -90,7 +90,7 @@ fn generations_and_owners_keep_all_their_bits() {
     owner.released = true;
     push_owner(&owner, &mut body);
     insta::assert_snapshot!(String::from_utf8(body).expect("UTF-8"), @r#"
-    api_log_generations,head=00ff,source=main start=-2i 1726330535000000000
+    api_log_generations,head=00ff,source=main start=-2i 1726330535709551614
     api_processors,source=main as_of_us=-1i,commit=7i,heartbeat_us=1726330535000001i,ledger="led\"ger\\1",released=false 1726329600000000000
     api_processors,source=main as_of_us=1726330534000000i,commit=7i,heartbeat_us=1726330535000001i,ledger="led\"ger\\1",released=true 1726329600000000000
     "#);
