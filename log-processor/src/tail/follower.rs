@@ -6,22 +6,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use logline::{LineParser, Zone};
 use store::embedded::GenerationId;
 
-use super::identity::{Opening, marker_of};
 use super::known::Known;
 use super::log::{Interrupted, Log, Surroundings};
 use super::open::Got;
-use super::ports::{Ended, Handed, Outlet, Watch};
+use super::ports::{Ended, Outlet, Watch};
 use super::siblings::{Folder, folder_of};
-use super::splitter::Piece;
 use super::starts::Starts;
 use crate::health::{Concern, Health, Severity};
-use crate::lines::{Content, count_lines};
 use crate::report::{FileReport, FileReports};
 use crate::sources::Sources;
-use crate::span::Span;
 use crate::wake::Hints;
 
 /// One read. Large enough that the system call is cheap beside its work, small enough that turns are short.
@@ -63,7 +58,7 @@ pub struct Follower {
 /// What a follower is doing.
 #[derive(Debug, Default)]
 pub struct State {
-    logs: Vec<Log>,
+    pub(super) logs: Vec<Log>,
     by_path: HashMap<PathBuf, usize>,
     /// Logs with something to read.
     busy: BTreeSet<usize>,
@@ -79,7 +74,7 @@ pub struct State {
     /// The look that is not handed on to its end.
     look: Option<Look>,
     /// Places up to which lines were handed on since the books were told.
-    moved: HashMap<GenerationId, u64>,
+    pub(super) moved: HashMap<GenerationId, u64>,
     block: Vec<u8>,
 }
 
@@ -98,16 +93,6 @@ pub struct Step {
     pub busy: bool,
     /// Something had grown although no hint had said so; `Some(false)`: what had grown was announced.
     pub unannounced: Option<bool>,
-}
-
-/// Whether a generation's lines may leave.
-enum Begun {
-    /// They may.
-    Yes,
-    /// Other bytes stand in the file now.
-    Cut,
-    /// The file holds a generation that was known: it goes on as that one.
-    KnownAgain,
 }
 
 impl Follower {
@@ -305,101 +290,6 @@ impl Follower {
         Ok(more)
     }
 
-    /// Takes the unfinished last lines of files that are over, and lets them go.
-    fn finish_over(&mut self, index: usize) -> Result<(), Interrupted> {
-        let clock = self.with.disk.clock();
-        for at in 0..self.state.logs[index].open.len() {
-            let open = &mut self.state.logs[index].open[at];
-            if open.is_over(clock)
-                && open.look(clock).map_err(|error| Interrupted::Io(open.path.clone(), error))? == Got::End
-                && open.is_over(clock)
-                && let Some(piece) = open.splitter.finish()
-                && !self.hand_on(index, at, piece)?
-            {
-                return Ok(()); // The open generations are others now.
-            }
-        }
-        self.state.logs[index].let_go(&self.with)?;
-        Ok(())
-    }
-
-    /// Takes the unfinished last line of an open file, as if it were whole. False when the file changed meanwhile.
-    pub fn take_last(&mut self, index: usize, at: usize) -> Result<bool, Interrupted> {
-        let piece = self.state.logs[index].open[at].splitter.finish();
-        piece.map_or(Ok(true), |piece| self.hand_on(index, at, piece))
-    }
-
-    /// Hands on one piece. False when the file changed under it: nothing was handed on, and the log's open generations are others now.
-    fn hand_on(&mut self, index: usize, at: usize, piece: Piece) -> Result<bool, Interrupted> {
-        self.outlet.opened()?;
-        match self.ensure_start(index, at, &piece) {
-            Ok(Begun::Yes) => {}
-            Ok(Begun::Cut) => {
-                self.state.logs[index].truncated(at, &self.with)?;
-                return Ok(false);
-            }
-            Ok(Begun::KnownAgain) => return Ok(false),
-            Err(interrupted) => {
-                self.state.logs[index].put_back(at); // Its splitter is ahead of what was handed on.
-                return Err(interrupted);
-            }
-        }
-        let open = &mut self.state.logs[index].open[at];
-        let too_long = piece.content == Content::TooLong;
-        let count = if too_long { 1 } else { count_lines(&piece.bytes) };
-        let marker = if too_long { marker_of(b"\n") } else { marker_of(&piece.bytes) };
-        let id = open.generation.id;
-        let handed = Handed {
-            generation: Arc::clone(&open.generation),
-            span: Span::new(id, piece.start, piece.end),
-            bytes: piece.bytes,
-            content: piece.content,
-            count,
-        };
-        self.outlet.hand_on(handed)?;
-        (open.handed, open.marker) = (piece.end, marker);
-        self.state.moved.insert(id, piece.end);
-        Ok(true)
-    }
-
-    /// Decides the generation's start before its first valid line is handed on.
-    fn ensure_start(&mut self, index: usize, at: usize, piece: &Piece) -> Result<Begun, Interrupted> {
-        let open = &mut self.state.logs[index].open[at];
-        if open.generation.start.get().is_some() {
-            return Ok(Begun::Yes);
-        }
-        let opening = Opening::read(&mut *open.file, self.with.salt)
-            .map_err(|error| Interrupted::Io(open.path.clone(), error))?;
-        if !opening.agrees_with(piece) {
-            return Ok(Begun::Cut);
-        }
-        let Some(head) = opening.head().or_else(|| has_valid_line(piece).then(|| opening.whole())) else {
-            return Ok(Begun::Yes);
-        };
-        let id = open.generation.id;
-        let nothing_handed = open.handed == 0;
-        let log = &mut self.state.logs[index];
-        if nothing_handed && log.is_known_again(at, &opening, &self.with)? {
-            return Ok(Begun::KnownAgain);
-        }
-        let others: Vec<Known> = log
-            .known
-            .iter()
-            .filter(|known| known.id != id)
-            .cloned()
-            .map(|known| with_size_now(known, log))
-            .collect();
-        let now_second = self.with.disk.clock().wall_nanos / 1_000_000_000;
-        let start = self.starts.decide(&log.source, &head, &others, now_second)?;
-        self.with.books.start(id, head.clone(), start)?;
-        log.open[at].generation.start.set(start).expect("only tail sets it, and it was not set");
-        if let Some(known) = log.known.iter_mut().find(|known| known.id == id) {
-            known.head = Some(head);
-            known.start = Some(start);
-        }
-        Ok(Begun::Yes)
-    }
-
     fn begin_look(&self, as_of_micros: i64) -> Look {
         let opens = self
             .state
@@ -494,18 +384,4 @@ impl Follower {
         }
         self.files.set(index, reports);
     }
-}
-
-/// A generation with the size that its open file has now: the next one's start lies beyond it.
-fn with_size_now(mut known: Known, log: &Log) -> Known {
-    if let Some(open) = log.open.iter().find(|open| open.generation.id == known.id) {
-        let now = open.file.stat().map_or(0, |stat| stat.size);
-        known.size = known.size.max(open.stat.size).max(open.splitter.read_offset()).max(now);
-    }
-    known
-}
-
-fn has_valid_line(piece: &Piece) -> bool {
-    let mut parser = LineParser::new(Zone::Utc);
-    piece.bytes.split(|byte| *byte == b'\n').any(|line| parser.parse(line).is_ok())
 }

@@ -6,6 +6,7 @@ pub mod books;
 pub mod disk;
 pub mod follower;
 pub mod gzip;
+pub mod handing;
 pub mod identity;
 pub mod known;
 pub mod log;
