@@ -102,6 +102,7 @@ pub async fn run<S: RequestStore>(
     stop: Stop,
     mode: Mode,
 ) -> Result<Outcome, Refused> {
+    raise_file_limit();
     let ledger_id = ledger.id().to_owned();
     let account = Arc::new(Account::new(ledger.totals()));
     let (durable_sender, durable) =
@@ -341,6 +342,16 @@ async fn finish(
     tokio::select! {
         ended = rooms => ended,
         () = deadline => unreachable!("the deadline only ends patience"),
+    }
+}
+
+/// Every followed file is kept open; the usual limit of 1,024 is for programs that hold few. The hard limit is the machine's.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files cannot be raised: ulimit -n tells how many logs can be followed");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The core of tail: which logs are looked at when, and reading them in turns, so that a flooded file does not starve the others. One step after the other, without
 //! waiting for anything but the rooms around it; the thread that waits is in `tail`.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -186,6 +187,11 @@ impl Follower {
     /// Looks at some logs. Says whether something had grown without a hint.
     fn look(&mut self, chosen: &BTreeSet<usize>, hints: &Hints) -> Result<Option<bool>, Ended> {
         let mut unannounced = None;
+        let new: Vec<usize> =
+            chosen.iter().copied().filter(|index| self.state.logs[*index].is_unsettled()).collect();
+        if new.len() > 1 {
+            self.for_each_in_its_folder(&new, |log, folder, with| log.first_scan(folder, with))?;
+        }
         for &index in chosen {
             let log = &mut self.state.logs[index];
             let was_busy = self.state.busy.contains(&index);
@@ -208,31 +214,44 @@ impl Follower {
         Ok(unannounced)
     }
 
-    /// Reads every folder once and lets its logs look through their siblings.
+    /// Lets all logs look through their siblings.
     fn reconcile(&mut self) -> Result<(), Ended> {
-        let mut folders: HashMap<PathBuf, Folder> = HashMap::new();
-        for index in 0..self.state.logs.len() {
-            let folder = folder_of(&self.state.logs[index].path).to_owned();
-            if !folders.contains_key(&folder) {
-                match Folder::read(&*self.with.disk, &folder) {
-                    Ok(read) => folders.insert(folder.clone(), read),
-                    Err(error) => {
-                        self.note_trouble(index, Interrupted::Io(folder, error))?;
-                        continue;
-                    }
-                };
+        let all: Vec<usize> = (0..self.state.logs.len()).collect();
+        self.for_each_in_its_folder(&all, |log, folder, with| log.reconcile(folder, with))?;
+        for index in all {
+            if self.state.logs[index].has_more() {
+                self.state.busy.insert(index);
             }
-            match self.state.logs[index].reconcile(&folders[&folder], &self.with) {
-                Ok(()) => {
-                    if self.state.logs[index].has_more() {
-                        self.state.busy.insert(index);
-                    }
-                    self.report(index);
-                }
-                Err(interrupted) => self.note_trouble(index, interrupted)?,
-            }
+            self.report(index);
         }
         self.tell_trouble();
+        Ok(())
+    }
+
+    /// Does something with some logs and their folders, each of which is read once.
+    fn for_each_in_its_folder(
+        &mut self,
+        logs: &[usize],
+        act: impl Fn(&mut Log, &Folder, &Surroundings) -> Result<(), Interrupted>,
+    ) -> Result<(), Ended> {
+        let mut folders: HashMap<PathBuf, Folder> = HashMap::new();
+        for &index in logs {
+            let path = folder_of(&self.state.logs[index].path).to_owned();
+            let folder = match folders.entry(path) {
+                Entry::Occupied(read) => read.into_mut(),
+                Entry::Vacant(unread) => match Folder::read(&*self.with.disk, unread.key()) {
+                    Ok(folder) => unread.insert(folder),
+                    Err(error) => {
+                        let interrupted = Interrupted::Io(unread.key().clone(), error);
+                        self.note_trouble(index, interrupted)?;
+                        continue;
+                    }
+                },
+            };
+            if let Err(interrupted) = act(&mut self.state.logs[index], folder, &self.with) {
+                self.note_trouble(index, interrupted)?;
+            }
+        }
         Ok(())
     }
 

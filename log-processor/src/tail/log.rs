@@ -139,14 +139,34 @@ impl Log {
     /// Goes through the files on disk, oldest first, and opens what is to be read. When a rotation keeps changing them, the next look tries again.
     fn scan(&mut self, with: &Surroundings) -> Result<(), Interrupted> {
         self.listing = None;
+        match siblings::list(&*with.disk, &self.path).map_err(|error| self.io(error))? {
+            Some(files) => self.go_through(&files, with),
+            None => Ok(()),
+        }
+    }
+
+    /// The first scan of one log among many, with a folder that was read for all of them. Only where that is certain to be right: the log has no siblings there, and nothing
+    /// is known of it but this file; every other log is scanned by itself, with its folder read until two looks agree.
+    pub fn first_scan(&mut self, folder: &Folder, with: &Surroundings) -> Result<(), Interrupted> {
+        let files = folder.siblings(&*with.disk, &self.path).map_err(|error| self.io(error))?;
+        let of_this_file =
+            |known: &Known| known.finished || files.iter().any(|file| file.stat.id == known.file);
+        if self.listing.is_none()
+            && files.len() <= 1
+            && self.open.is_empty()
+            && self.known.iter().all(of_this_file)
+        {
+            self.go_through(&files, with)?;
+        }
+        Ok(())
+    }
+
+    fn go_through(&mut self, files: &[Sibling], with: &Surroundings) -> Result<(), Interrupted> {
         let first = self.first;
-        let Some(files) = siblings::list(&*with.disk, &self.path).map_err(|error| self.io(error))? else {
-            return Ok(());
-        };
-        self.follow_renames(&files, with)?;
+        self.follow_renames(files, with)?;
         let clock = with.disk.clock();
         let mut again = false;
-        for sibling in &files {
+        for sibling in files {
             if self.open.iter().any(|open| open.stat.id == sibling.stat.id)
                 || self.met.get(&sibling.stat.id) == Some(&sibling.stat)
             {
@@ -172,7 +192,7 @@ impl Log {
             self.give_up_the_gone(with)?;
         }
         self.first = false;
-        self.listing = Some(names_and_files(&files));
+        self.listing = Some(names_and_files(files));
         Ok(())
     }
 
@@ -187,7 +207,7 @@ impl Log {
             open.active = active;
             if let Some(sibling) = found.filter(|sibling| sibling.path != open.path) {
                 open.path.clone_from(&sibling.path);
-                with.books.seen(open.generation.id, open.path.clone(), open.stat.id, open.stat.size)?;
+                with.books.seen(open.generation.id, open.path.clone(), open.stat.id, open.certain_size)?;
             }
         }
         Ok(())
@@ -273,7 +293,7 @@ impl Log {
                     known.finished = true;
                 }
                 self.met.remove(&open.stat.id);
-                with.books.seen(open.generation.id, open.path.clone(), open.stat.id, open.stat.size)?;
+                with.books.seen(open.generation.id, open.path.clone(), open.stat.id, open.certain_size)?;
                 with.books.finish(open.generation.id, handed)?;
                 tracing::debug!(file = %open.path.display(), "read to its end and silent, let go");
             } else {
@@ -288,7 +308,7 @@ impl Log {
         if let Some(known) = self.known.iter_mut().find(|known| known.id == open.generation.id) {
             known.handed = open.handed;
             known.marker = open.marker;
-            known.size = known.size.max(open.stat.size).max(open.splitter.read_offset());
+            known.size = known.size.max(open.certain_size);
         }
     }
 

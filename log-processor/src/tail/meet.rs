@@ -289,6 +289,7 @@ impl Log {
             generation: Arc::new(generation),
             file: ready.file,
             stat: ready.stat,
+            certain_size: ready.stat.size,
             path: sibling.path.clone(),
             splitter: Splitter::new(known.handed),
             handed: known.handed,

@@ -115,7 +115,7 @@ impl Tail {
     fn leave(&self) -> Drained {
         for open in self.follower.logs().iter().flat_map(|log| &log.open) {
             let books = &self.follower.with.books;
-            let seen = books.seen(open.generation.id, open.path.clone(), open.stat.id, open.stat.size);
+            let seen = books.seen(open.generation.id, open.path.clone(), open.stat.id, open.certain_size);
             if seen == Err(Ended) {
                 break; // The bookkeeper has ended and has said why.
             }

@@ -28,6 +28,8 @@ pub struct Open {
     pub file: Box<dyn LogFile>,
     /// What was known of it at the last look.
     pub stat: FileStat,
+    /// Its greatest size while it certainly held this generation: what was seen just before a truncation was noticed can be the size of what came after it.
+    pub certain_size: u64,
     /// Where it was last found.
     pub path: PathBuf,
     /// Its bytes into lines.
@@ -79,6 +81,7 @@ impl Open {
         if !self.begins_as_before()? {
             return Ok(Got::Cut);
         }
+        self.certain_size = self.certain_size.max(self.stat.size).max(place + (read - before) as u64);
         if !self.gzip {
             self.recent.clear();
             self.recent.extend_from_slice(&block[read.saturating_sub(COMPARED_BYTES)..read]);

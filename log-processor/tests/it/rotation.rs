@@ -220,3 +220,18 @@ fn a_thousand_files_are_followed_and_one_flood_starves_nobody() {
     bench.append_to("logs/f1000.log.1", lines(5, 7).as_bytes()); // Of a log that came later: all of it is new.
     bench.until_stored(101_006);
 }
+
+#[test]
+fn what_is_written_after_a_truncation_is_not_taken_for_lost() {
+    let bench = Bench::new();
+    bench.append(&lines(0, 5));
+    let _processor = bench.start();
+    for round in 1..6 {
+        bench.until_stored(5 + (round - 1) * 100);
+        let from = usize::try_from(round).expect("small") * 1000;
+        fs::write(bench.path("api.log"), lines(from, from + 100))
+            .expect("truncated and filled, longer than before");
+    }
+    bench.until_stored(505);
+    assert_eq!(bench.status()["lost_bytes"], serde_json::json!({}));
+}
