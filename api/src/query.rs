@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::NaiveDate;
 use logline::CustomerId;
-use stats::{SECONDS_PER_DAY, TimeRange, day_of};
+use stats::{SECONDS_PER_DAY, TimeRange, day_of, first_kept_second};
 use store::CustomersQuery;
 
 use crate::answers::date;
@@ -53,9 +53,7 @@ pub(crate) struct Calendar {
 impl Calendar {
     /// From the first day of which nothing has been dropped yet to today. No log line is older than 1970.
     pub(crate) fn new(now_second: i64, retention: Option<Duration>) -> Self {
-        let retention_seconds =
-            retention.map_or(i64::MAX, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
-        Self { first: day_of(now_second.saturating_sub(retention_seconds)).max(0), today: day_of(now_second) }
+        Self { first: first_kept_second(now_second, retention).max(0), today: day_of(now_second) }
     }
 }
 

@@ -158,10 +158,11 @@ fn serve(loaded: &Loaded) -> Result<Settings, Exit> {
             "a loopback address such as 127.0.0.1:8000, or API_ALLOW_ANONYMOUS=true beside it: whoever reaches any other address may read all statistics",
         );
     }
+    let retention = reader.age("RETENTION");
     let settings = Settings {
         bind,
-        store: store(&mut reader),
-        retention: reader.age("RETENTION"),
+        store: store(&mut reader, retention),
+        retention,
         telemetry: Telemetry::read(&mut reader),
         warnings: loaded.warnings().to_vec(),
     };
@@ -169,7 +170,7 @@ fn serve(loaded: &Loaded) -> Result<Settings, Exit> {
     Ok(settings)
 }
 
-fn store(reader: &mut Reader<'_>) -> StoreChoice {
+fn store(reader: &mut Reader<'_>, retention: Option<Duration>) -> StoreChoice {
     let embedded = StoreChoice::Embedded { state_dir: reader.path("STATE_DIR") };
     let url = reader.text("INFLUXDB_URL");
     let wants_influx = match reader.text("STORE") {
@@ -195,7 +196,7 @@ fn store(reader: &mut Reader<'_>) -> StoreChoice {
         return embedded; // A fault that has been noted.
     }
     match InfluxConfig::new(&url, &org, &bucket, &token) {
-        Ok(config) => StoreChoice::Influx(Box::new(config)),
+        Ok(config) => StoreChoice::Influx(Box::new(InfluxConfig { retention, ..config })),
         Err(error) => {
             reader.fault("INFLUXDB_URL", &format!("settings of an InfluxDB that can work: {error}"));
             embedded

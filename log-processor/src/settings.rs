@@ -67,7 +67,7 @@ static SETTINGS: [Setting; 20] = [
     Setting::new(
         "RETENTION",
         Kind::Age,
-        "requests older than that are rejected and dropped; 0 = kept for ever",
+        "requests older than that are rejected and dropped, by whole days (UTC); 0 = kept for ever",
     )
     .aliases(&["DOCKER_INFLUXDB_INIT_RETENTION"])
     .default("0"),

@@ -114,7 +114,7 @@ impl Work {
         store: &S,
     ) -> Work {
         let limits = TimeLimits {
-            oldest: retention.map_or(i64::MIN, |kept| stats::retention_cutoff(clock_second, kept)),
+            oldest: stats::first_kept_second(clock_second, retention),
             future: clock_second + FUTURE_SECONDS,
         };
         let mut body = Vec::with_capacity(batch.bytes * 5 / 2);

@@ -16,4 +16,4 @@ pub use cell::{Cell, CodecError};
 pub use figures::{Figures, Summary};
 pub use histogram::Histogram;
 pub use quantile::quantile_nanos_of_sorted;
-pub use window::{SECONDS_PER_DAY, TimeRange, Window, WindowKind, day_of, retention_cutoff};
+pub use window::{SECONDS_PER_DAY, TimeRange, Window, WindowKind, day_of, first_kept_second};

@@ -1,5 +1,7 @@
 //! Windows of time: minute, quarter-hour, day (UTC), and how a range of time is tiled by them. No counts here.
 
+use std::time::Duration;
+
 /// Seconds of a day.
 pub const SECONDS_PER_DAY: i64 = 86_400;
 
@@ -38,13 +40,16 @@ pub fn day_of(second: i64) -> i64 {
     WindowKind::Day.window_of(second).start_second
 }
 
-/// The oldest second that is kept under a retention: a whole day goes at the edge, so that a day's figures are complete or absent, and nothing is kept that is older
-/// than `retention`. The one rule of both stores.
-pub fn retention_cutoff(now_second: i64, retention: std::time::Duration) -> i64 {
-    let age = i64::try_from(retention.as_secs()).unwrap_or(i64::MAX);
-    let oldest = now_second.saturating_sub(age);
-    let day = day_of(oldest);
-    if day == oldest { day } else { day + SECONDS_PER_DAY }
+/// The first second that is kept under a retention: 00:00 UTC of the day that holds `now - retention`. The one rule for what the processor takes, what both stores keep
+/// and where the api's answers begin.
+///
+/// Nothing younger than the retention is ever refused or dropped, and a day goes only when all of it is older. So every day that is answered has all of its
+/// requests; a cut within a day would show the rest of it as if that were the day.
+pub fn first_kept_second(now_second: i64, retention: Option<Duration>) -> i64 {
+    retention.map_or(i64::MIN, |kept| {
+        let age = i64::try_from(kept.as_secs()).unwrap_or(i64::MAX);
+        day_of(now_second.saturating_sub(age).max(-TimeRange::FAR))
+    })
 }
 
 impl WindowKind {
@@ -222,6 +227,38 @@ mod tests {
         }
         assert_eq!(day_of(-1), -D);
         assert_eq!(day_of(D), D);
+    }
+
+    /// RETENTION=12h at 17:00 refused all lines, 2d one of 47 hours, and 1d ten minutes after midnight one of 23:59.
+    #[test]
+    fn retention_refuses_only_what_is_older_and_keeps_whole_days() {
+        let kept = |now, hours| first_kept_second(now, Some(Duration::from_secs(hours * 3600)));
+        let today = 20_000 * D;
+        for (now, hours, expected) in [
+            (today + 17 * H, 12, today),
+            (today + 17 * H, 48, today - 2 * D),
+            (today + 600, 24, today - D),
+            (today, 24, today - D),
+            (today - 1, 24, today - 2 * D),
+            (today, 1, today - D),
+            (today + H, 1, today),
+            (today + 5, 45 * 24, today - 45 * D),
+        ] {
+            assert_eq!(kept(now, hours), expected, "{hours} h at {now}");
+        }
+        assert_eq!(first_kept_second(today, None), i64::MIN);
+        assert_eq!(first_kept_second(today, Some(Duration::MAX)), -TimeRange::FAR);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn retention_keeps_what_is_young_enough_and_less_than_a_day_more(now in 0_i64..9_000_000_000, seconds in 0_u64..90 * 86_400) {
+            let kept = first_kept_second(now, Some(Duration::from_secs(seconds)));
+            let oldest = now - i64::try_from(seconds).expect("small");
+            prop_assert!(kept <= oldest && oldest < kept + D);
+            prop_assert_eq!(kept.rem_euclid(D), 0);
+        }
     }
 
     proptest! {

@@ -133,3 +133,39 @@ fn start_at_history_reads_rotated_siblings_oldest_first() {
     bench.expect(&["--once"], 0);
     assert_eq!(bench.status()["lines_stored"], 5);
 }
+
+/// RETENTION=12h at 17:00 refused everything, and 2d a line of 47 hours.
+#[test]
+fn retention_rejects_only_lines_that_are_older_by_whole_days() {
+    const DAY: i64 = 86_400;
+    let influx = FakeInflux::start().expect("a free port");
+    for (mut bench, on_influx) in [(Bench::new(), false), (Bench::on(&influx), true)] {
+        // At midnight the lines would be of other days than the processor's: then once more.
+        loop {
+            let now = chrono::Utc::now().timestamp();
+            let today = now - now.rem_euclid(DAY);
+            let line = |second: i64| {
+                let time = chrono::DateTime::from_timestamp(second, 0).expect("a time");
+                format!("{} cust_1 /p 200 0.1\n", time.format("%F %T"))
+            };
+            let kept = [now, now - 47 * 3600, now - 2 * DAY, today - 2 * DAY];
+            let old = [today - 2 * DAY - 1, today - 3 * DAY, 0];
+            bench.set("RETENTION", "2d");
+            bench.set("STATE_DIR", &format!("state-{now}"));
+            bench.set("LOG_FILE_PATH", &format!("{now}.log"));
+            let text: String = kept.iter().chain(&old).map(|second| line(*second)).collect();
+            bench.append_to(&format!("{now}.log"), text.as_bytes());
+            bench.expect(&["--once"], 0);
+            if chrono::Utc::now().timestamp() >= today + DAY {
+                continue;
+            }
+            let status = bench.status();
+            assert_eq!(status["lines_stored"], kept.len(), "{status:#}");
+            assert_eq!(status["rejected"], serde_json::json!({ "retention": old.len() }), "{status:#}");
+            break;
+        }
+        if on_influx {
+            assert!(influx.count("api_requests") >= 4);
+        }
+    }
+}

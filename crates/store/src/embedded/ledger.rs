@@ -271,14 +271,16 @@ impl Ledger {
 
     /// Writes all that changed; on success, and only then, forgets that it did.
     fn transaction(&mut self, as_of_micros: Option<i64>) -> Result<(), Fault> {
-        let prune =
-            self.pruned_second.is_none_or(|last| (self.now_second - last).abs() >= PRUNE_EVERY_SECONDS);
+        let kept_from = KeptFrom::at(self.now_second, self.options.retention);
+        // A day goes at midnight, not minutes later: the api's answers begin with the next one from then on.
+        let prune = kept_from.days > self.meta.kept_from.days
+            || self.pruned_second.is_none_or(|last| (self.now_second - last).abs() >= PRUNE_EVERY_SECONDS);
         let mut meta = self.meta.clone();
         meta.commit_number += 1;
         meta.as_of_micros = as_of_micros.or(meta.as_of_micros);
         meta.next_customer = self.customers.next_number();
         if prune {
-            meta.kept_from = meta.kept_from.max(KeptFrom::at(self.now_second, self.options.retention));
+            meta.kept_from = meta.kept_from.max(kept_from);
         }
 
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

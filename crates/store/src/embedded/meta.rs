@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
-use stats::{SECONDS_PER_DAY, WindowKind, day_of};
+use stats::{SECONDS_PER_DAY, WindowKind, first_kept_second};
 
 use super::cells::CustomerNumber;
 use super::checksum::Checksum;
@@ -26,9 +26,7 @@ pub(super) struct KeptFrom {
 impl KeptFrom {
     /// The marks at an instant.
     pub(super) fn at(now_second: i64, retention: Option<Duration>) -> Self {
-        let days = retention.map_or(i64::MIN, |kept| {
-            day_of(now_second.saturating_sub(i64::try_from(kept.as_secs()).unwrap_or(i64::MAX)))
-        });
+        let days = first_kept_second(now_second, retention);
         let first = |kind: WindowKind, kept: i64| kind.window_of(now_second - kept).start_second.max(days);
         Self {
             minutes: first(WindowKind::Minute, MINUTES_KEPT_SECONDS),

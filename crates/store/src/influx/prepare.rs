@@ -3,14 +3,15 @@
 //! Where influxdb2 cannot help, nothing is looked up: it throws away the path of an address (so a server behind a prefix would be asked at the wrong place),
 //! and a store that can only be written has none of these endpoints. There the first write tells.
 
+use std::sync::Once;
 use std::time::Duration;
 
 use influxdb2::RequestError;
 use influxdb2::api::buckets::ListBucketsRequest;
 use influxdb2::api::organization::ListOrganizationRequest;
-use influxdb2::models::PostBucketRequest;
 use influxdb2::models::health::Status;
 use influxdb2::models::retention_rule::{self, RetentionRule};
+use influxdb2::models::{Bucket, PostBucketRequest};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -98,7 +99,7 @@ async fn set_up(
         "org": config.org,
         "bucket": config.bucket,
         "token": config.token.reveal(),
-        "retentionPeriodSeconds": config.retention.map_or(0, |retention| retention.as_secs()),
+        "retentionPeriodSeconds": bucket_retention_seconds(config.retention).unwrap_or(0),
     });
     let response = http
         .request(Method::POST, "api/v2/setup", &[])
@@ -132,8 +133,12 @@ async fn make_bucket(client: &influxdb2::Client, http: &Http, config: &InfluxCon
         ..ListBucketsRequest::default()
     };
     match client.list_buckets(Some(request)).await {
-        Ok(found) if found.buckets.iter().any(|bucket| bucket.name == config.bucket) => return Ok(()),
-        Ok(_) => {}
+        Ok(found) => {
+            if let Some(bucket) = found.buckets.iter().find(|bucket| bucket.name == config.bucket) {
+                warn_of_a_short_bucket(bucket, config);
+                return Ok(());
+            }
+        }
         // Some versions say that a bucket is not there by 404, as for an organization.
         Err(RequestError::Http { status, .. }) if status.as_u16() == 404 => {}
         Err(error) => return undecided_or(error, http),
@@ -142,8 +147,7 @@ async fn make_bucket(client: &influxdb2::Client, http: &Http, config: &InfluxCon
         return Ok(());
     };
     let mut request = PostBucketRequest::new(org_id, config.bucket.clone());
-    if let Some(retention) = config.retention.filter(|retention| *retention > Duration::ZERO) {
-        let seconds = i32::try_from(retention.as_secs()).unwrap_or(i32::MAX);
+    if let Some(seconds) = bucket_retention_seconds(config.retention) {
         request.retention_rules.push(RetentionRule::new(retention_rule::Type::Expire, seconds));
     }
     match client.create_bucket(Some(request)).await {
@@ -155,6 +159,34 @@ async fn make_bucket(client: &influxdb2::Client, http: &Http, config: &InfluxCon
         Err(RequestError::Http { status, .. }) if matches!(status.as_u16(), 401 | 403 | 422) => Ok(()),
         Err(error) => Err(not_answered(error, http)),
     }
+}
+
+/// What a bucket keeps beyond RETENTION. InfluxDB refuses points that are older than the bucket's retention by a second; we keep whole days, which is up to one day
+/// more, and a batch may wait for its store. Answers begin where RETENTION says, whatever the bucket still has.
+const BUCKET_SPARE: Duration = Duration::from_secs(2 * 86_400);
+
+/// A bucket that keeps less than the whole days of RETENTION refuses lines that we would keep. Said once: it is looked at again whenever the store is.
+fn warn_of_a_short_bucket(bucket: &Bucket, config: &InfluxConfig) {
+    static SAID: Once = Once::new();
+    let kept =
+        bucket.retention_rules.iter().map(|rule| rule.every_seconds).filter(|seconds| *seconds > 0).min();
+    let wanted = bucket_retention_seconds(config.retention).unwrap_or(i32::MAX);
+    if let Some(kept) = kept.filter(|kept| *kept < wanted) {
+        SAID.call_once(|| {
+            tracing::warn!(
+                bucket = config.bucket,
+                bucket_keeps_days = kept / 86_400,
+                RETENTION = ?config.retention,
+                "the bucket drops requests before RETENTION does, and refuses lines that old: give it two days more than RETENTION"
+            );
+        });
+    }
+}
+
+/// The retention of a bucket that we make; None = for ever.
+fn bucket_retention_seconds(retention: Option<Duration>) -> Option<i32> {
+    let kept = retention.filter(|retention| *retention > Duration::ZERO)?.saturating_add(BUCKET_SPARE);
+    Some(i32::try_from(kept.as_secs()).unwrap_or(i32::MAX))
 }
 
 /// The organization's id; None when this token cannot see it.

@@ -27,6 +27,7 @@ pub struct InfluxStats {
     org: String,
     bucket: String,
     url: String,
+    retention: Option<Duration>,
     scripts: Arc<Scripts>,
     clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
     /// The freshness that was last read, and when: true of every answer that is asked for after it.
@@ -63,6 +64,7 @@ impl InfluxStats {
             org: config.org.clone(),
             bucket: config.bucket.clone(),
             url: config.url.to_string(),
+            retention: config.retention,
             scripts: Arc::new(Scripts {
                 one_customer: flux::stats_script(true),
                 all_customers: flux::stats_script(false),
@@ -81,6 +83,12 @@ impl InfluxStats {
         on_row: impl FnMut(&Row<'_>) -> Result<(), AnswerError>,
     ) -> Result<(), AskError> {
         ask(&self.http, &self.org, script, params.text("bucket", &self.bucket), on_row).await
+    }
+
+    /// The bucket may keep more than the retention, and drops by shards of some days; what is older is not counted all the same, as in the embedded store.
+    fn first_kept_second(&self) -> i64 {
+        let since = (self.clock)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        stats::first_kept_second(i64::try_from(since.as_secs()).unwrap_or(i64::MAX), self.retention)
     }
 
     async fn ask_freshness(&self) -> Result<Freshness, ReadError> {
@@ -141,7 +149,7 @@ impl StatsStore for InfluxStats {
     async fn customers(&self, query: &CustomersQuery) -> Result<CustomersPage, ReadError> {
         let freshness = self.freshness_before_now().await?;
         let mut found: BTreeMap<String, (u64, i64)> = BTreeMap::new();
-        let params = Params::default().every_second();
+        let params = Params::default().second("start", self.first_kept_second()).second("stop", i64::MAX);
         self.ask(&self.scripts.customers, params, |row| {
             let id = row.require(requests::CUSTOMER_ID)?;
             if query.after.as_deref().is_some_and(|after| id <= after) {

@@ -22,9 +22,9 @@ async fn a_fresh_server_is_set_up_when_an_account_is_given() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_bucket_is_made_with_its_retention() {
+async fn the_bucket_is_made_with_its_retention_and_the_days_at_its_edge() {
     let influx = RealInflux::shared().await;
-    for (retention, expected) in [(Some(Duration::from_secs(45 * 86_400)), "3888000000000000"), (None, "0")] {
+    for (retention, expected) in [(Some(Duration::from_secs(45 * 86_400)), "4060800000000000"), (None, "0")] {
         let mut config = influx.unused();
         let bucket = config.bucket.clone();
         config.retention = retention;

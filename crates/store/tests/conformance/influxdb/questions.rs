@@ -1,9 +1,11 @@
 //! What the storage engine was given to do: counted there, not dragged into Flux point by point. Seen in the server's own profile of each script.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::json;
-use store::RequestStore;
-use store::influx::InfluxRequests;
 use store::influx::testing::{RealInflux, customers_script, stats_script};
+use store::influx::{InfluxRequests, InfluxStats};
+use store::{CustomersQuery, RequestStore, StatsStore};
 
 use crate::log::{DAY_0, Log, request};
 use crate::subject::encode;
@@ -62,4 +64,27 @@ async fn customers_are_counted_in_the_engine() {
         operations,
         ["*influxdb.readGroupSource", "*influxdb.readGroupSource", "*universe.schemaMutationTransformation"]
     );
+}
+
+/// The bucket may have older days still; both stores list a customer by the days that are kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn customers_are_counted_from_the_first_day_of_the_retention() {
+    const DAY: i64 = 86_400;
+    let mut config = RealInflux::shared().await.fresh().await;
+    let store = InfluxRequests::new(config.clone()).expect("good settings");
+    let edge = DAY_0 + 5 * DAY;
+    let log = Log::of(vec![
+        request(edge - 1, "gone", 200, 100),
+        request(edge - 1, "stays", 200, 100),
+        request(edge, "stays", 200, 100),
+        request(edge + DAY, "stays", 200, 100),
+    ]);
+    store.write(encode(&store, &log).into()).await.expect("stored");
+    config.retention = Some(Duration::from_secs(2 * 86_400));
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs((edge + 2 * DAY + 61_200).cast_unsigned());
+    let reader = InfluxStats::with_clock(&config, move || now).expect("good settings");
+    let page = reader.customers(&CustomersQuery { after: None, limit: 10 }).await.expect("answered");
+    let found: Vec<_> =
+        page.customers.into_iter().map(|row| (row.id, row.requests, row.last_seen_second)).collect();
+    assert_eq!(found, [("stays".to_owned(), 2, edge + DAY)]);
 }
