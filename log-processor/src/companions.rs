@@ -70,16 +70,17 @@ pub(crate) async fn spawn_endpoints<S: RequestStore>(
 
 /// Asks a store that nobody has talked to for a while whether it is there, so that readiness is told without traffic too.
 pub(crate) async fn probe<S: RequestStore>(common: Arc<Common<S>>, over: CancellationToken) {
+    let way = common.health.store_way(Concern::Presence);
     while over.run_until_cancelled(tokio::time::sleep(PROBE_AFTER)).await.is_some() {
-        if common.health.last_store_success().is_some_and(|last| last.elapsed() < PROBE_AFTER) {
+        let lately = common.health.last_store_success().is_some_and(|last| last.elapsed() < PROBE_AFTER);
+        // What it has said itself only it can take back.
+        if lately && !way.is_failing() {
             continue;
         }
-        let _attempt = common.health.attempt(Instant::now());
+        let _attempt = way.attempt(Instant::now());
         match over.run_until_cancelled(common.store.prepare()).await {
-            Some(Ok(())) => common.health.store_works(Instant::now()),
-            Some(Err(trouble)) => {
-                common.health.raise(Concern::Store, Severity::Passing, &trouble.to_string())
-            }
+            Some(Ok(())) => way.works(Instant::now()),
+            Some(Err(trouble)) => way.fails(Severity::Passing, &trouble.to_string()),
             None => return,
         }
     }

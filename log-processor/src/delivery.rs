@@ -9,7 +9,7 @@ use store::{RequestStore, Trouble};
 use tokio_util::sync::CancellationToken;
 
 use crate::counters::Counters;
-use crate::health::Health;
+use crate::health::{Concern, Health, StoreWay};
 use crate::patience::tell;
 use crate::retry::Backoff;
 
@@ -50,21 +50,22 @@ impl<S: RequestStore> Delivery<'_, S> {
         #[expect(clippy::single_range_in_vec_init, reason = "the stack begins with one range")]
         let mut waiting: Vec<Range<usize>> = vec![0..line_ends.len()];
         let mut backoff = Backoff::default();
+        let way = self.health.store_way(Concern::Writing);
         while let Some(range) = waiting.pop() {
             let from = range.start.checked_sub(1).map_or(0, |before| line_ends[before]);
             let part = body.slice(from..line_ends[range.end - 1]);
-            let Err(trouble) = self.attempt(part).await? else {
+            let Err(trouble) = self.attempt(&way, part).await? else {
                 backoff = Backoff::default();
                 continue;
             };
             match trouble {
                 Trouble::TryLater { .. } | Trouble::Misconfigured { .. } => {
                     self.counters.store_retries.inc();
-                    self.pause(tell(self.health, &mut backoff, &trouble)).await?;
+                    self.pause(tell(&way, &mut backoff, &trouble)).await?;
                     waiting.push(range);
                 }
                 Trouble::TooLarge { why } | Trouble::Refused { why } if range.len() == 1 => {
-                    self.health.store_works(Instant::now());
+                    way.works(Instant::now());
                     refused.push(RefusedLine { line: range.start, why });
                 }
                 Trouble::TooLarge { .. } | Trouble::Refused { .. } => {
@@ -79,16 +80,16 @@ impl<S: RequestStore> Delivery<'_, S> {
     }
 
     /// One attempt, given up only when the stop's deadline has passed. Its answer may be lost then: the lines are sent again by the next start, with the same keys.
-    async fn attempt(&self, part: Bytes) -> Result<Result<(), Trouble>, GivenUp> {
+    async fn attempt(&self, way: &StoreWay<'_>, part: Bytes) -> Result<Result<(), Trouble>, GivenUp> {
         let begun = Instant::now();
-        let _attempt = self.health.attempt(begun);
+        let _attempt = way.attempt(begun);
         let answer = tokio::select! {
             answer = self.store.write(part) => answer,
             () = self.give_up.cancelled() => return Err(GivenUp),
         };
         self.counters.flush_seconds.observe(begun.elapsed().as_secs_f64());
         if answer.is_ok() {
-            self.health.store_works(Instant::now());
+            way.works(Instant::now());
         }
         Ok(answer)
     }

@@ -10,8 +10,12 @@ const STALL: Duration = Duration::from_secs(4);
 /// What can be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Concern {
-    /// The store: away, or refusing us.
-    Store,
+    /// The store takes no requests: it is away, or refuses them or us.
+    Writing,
+    /// The store does not answer what it is asked about logs and owners, or does not remember what it is told of them.
+    Asking,
+    /// The store does not answer when it is only asked whether it is there, or told that we are.
+    Presence,
     /// The ledger cannot be written.
     Ledger,
     /// The lines are not in the expected format.
@@ -42,10 +46,20 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct State {
     store_reached: bool,
-    concerns: BTreeMap<Concern, String>,
+    /// By what is wrong, and who says so: a way to the store, or 0 where there is only one to say it.
+    concerns: BTreeMap<(Concern, u64), String>,
     attempts: BTreeMap<u64, Instant>,
-    next_attempt: u64,
+    next_id: u64,
     last_store_success: Option<Instant>,
+}
+
+/// One way to the store: a body under way, a question, the heartbeat. Its trouble is its own and ends with its own success only: a store that takes heartbeats
+/// may well refuse requests. When it is dropped it has nothing more to say.
+#[derive(Debug)]
+pub struct StoreWay<'a> {
+    health: &'a Health,
+    concern: Concern,
+    id: u64,
 }
 
 /// An attempt under way; ends when dropped.
@@ -58,8 +72,18 @@ pub struct Attempt<'a> {
 impl Health {
     /// Notes trouble; logs it when it is new or has changed its words.
     pub fn raise(&self, concern: Concern, severity: Severity, why: &str) {
-        let before = self.lock().concerns.insert(concern, why.to_owned());
-        if before.as_deref() != Some(why) {
+        self.raise_of(concern, 0, severity, why);
+    }
+
+    /// As [`Health::raise`]; what another has said in the same words is not logged again.
+    fn raise_of(&self, concern: Concern, id: u64, severity: Severity, why: &str) {
+        let new = {
+            let mut state = self.lock();
+            let new = !state.of(concern).any(|known| known == why);
+            state.concerns.insert((concern, id), why.to_owned());
+            new
+        };
+        if new {
             match severity {
                 Severity::Passing => {
                     tracing::warn!(concern = ?concern, why, "waiting; nothing is lost, the log keeps what is not settled")
@@ -73,19 +97,22 @@ impl Health {
 
     /// Trouble is over.
     pub fn clear(&self, concern: Concern) {
-        if self.lock().concerns.remove(&concern).is_some() {
+        self.clear_of(concern, 0);
+    }
+
+    fn clear_of(&self, concern: Concern, id: u64) {
+        let over = {
+            let mut state = self.lock();
+            state.concerns.remove(&(concern, id)).is_some() && state.of(concern).next().is_none()
+        };
+        if over {
             tracing::info!(concern = ?concern, "repaired, going on");
         }
     }
 
-    /// The store has answered well.
-    pub fn store_works(&self, now: Instant) {
-        {
-            let mut state = self.lock();
-            state.store_reached = true;
-            state.last_store_success = Some(now);
-        }
-        self.clear(Concern::Store);
+    /// A new way to the store, so far without trouble.
+    pub fn store_way(&self, concern: Concern) -> StoreWay<'_> {
+        StoreWay { health: self, concern, id: self.lock().new_id() }
     }
 
     /// When the store last answered well.
@@ -96,8 +123,7 @@ impl Health {
     /// An attempt begins.
     pub fn attempt(&self, now: Instant) -> Attempt<'_> {
         let mut state = self.lock();
-        let id = state.next_attempt;
-        state.next_attempt += 1;
+        let id = state.new_id();
         state.attempts.insert(id, now);
         Attempt { health: self, id }
     }
@@ -105,7 +131,12 @@ impl Health {
     /// Everything that keeps the processor from being ready; empty = ready.
     pub fn problems(&self, now: Instant) -> Vec<String> {
         let state = self.lock();
-        let mut problems: Vec<String> = state.concerns.values().cloned().collect();
+        let mut problems: Vec<String> = Vec::new();
+        for why in state.concerns.values() {
+            if !problems.contains(why) {
+                problems.push(why.clone());
+            }
+        }
         if !state.store_reached && problems.is_empty() {
             problems.push("the store has not been reached yet".to_owned());
         }
@@ -123,8 +154,82 @@ impl Health {
     }
 }
 
+impl State {
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn of(&self, concern: Concern) -> impl Iterator<Item = &String> {
+        self.concerns.range((concern, 0)..=(concern, u64::MAX)).map(|(_, why)| why)
+    }
+}
+
+impl StoreWay<'_> {
+    /// The store has answered well on this way.
+    pub fn works(&self, now: Instant) {
+        {
+            let mut state = self.health.lock();
+            state.store_reached = true;
+            state.last_store_success = Some(now);
+        }
+        self.health.clear_of(self.concern, self.id);
+    }
+
+    /// It has not; logged when that is new or has changed its words.
+    pub fn fails(&self, severity: Severity, why: &str) {
+        self.health.raise_of(self.concern, self.id, severity, why);
+    }
+
+    /// Whether its last word was trouble.
+    pub fn is_failing(&self) -> bool {
+        self.health.lock().concerns.contains_key(&(self.concern, self.id))
+    }
+
+    /// An attempt on it begins.
+    pub fn attempt(&self, now: Instant) -> Attempt<'_> {
+        self.health.attempt(now)
+    }
+}
+
+impl Drop for StoreWay<'_> {
+    fn drop(&mut self) {
+        self.health.lock().concerns.remove(&(self.concern, self.id));
+    }
+}
+
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         self.health.lock().attempts.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A heartbeat that the store took ended the trouble of requests that it refused: ready, and "repaired", every few seconds.
+    #[test]
+    fn trouble_on_one_way_to_the_store_ends_with_its_own_success_only() {
+        let (health, now) = (Health::default(), Instant::now());
+        let presence = health.store_way(Concern::Presence);
+        let (one, other) = (health.store_way(Concern::Writing), health.store_way(Concern::Writing));
+        assert_eq!(health.problems(now), ["the store has not been reached yet"]);
+        presence.works(now);
+        assert_eq!(health.problems(now), [""; 0]);
+        one.fails(Severity::NeedsAction, "field type conflict");
+        other.fails(Severity::NeedsAction, "field type conflict");
+        presence.works(now);
+        health.store_way(Concern::Asking).works(now);
+        assert_eq!(health.problems(now), ["field type conflict"], "said once");
+        other.works(now);
+        assert_eq!(health.problems(now), ["field type conflict"], "another body's success is not this one's");
+        one.works(now);
+        assert_eq!(health.problems(now), [""; 0]);
+        presence.fails(Severity::Passing, "no answer");
+        one.works(now);
+        assert_eq!(health.problems(now), ["no answer"]);
+        drop(presence);
+        assert_eq!(health.problems(now), [""; 0]);
     }
 }

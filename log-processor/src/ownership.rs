@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use store::{Owner, RequestStore};
+use store::{Owner, RequestStore, Trouble};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::bookkeeper::Durable;
-use crate::health::{Concern, Health, Severity};
+use crate::health::{Concern, Health, Severity, StoreWay};
 use crate::patience::patiently;
 
 /// An owner that has not said so for that long is gone (design section 4).
@@ -93,10 +93,22 @@ impl<S: RequestStore> Heartbeat<S> {
 
     /// Says who owns the sources until the program stops. `sources` are those followed now.
     pub async fn run(mut self, stop: CancellationToken, sources: impl Fn() -> Vec<String>) {
+        let health = Arc::clone(&self.health);
+        let way = health.store_way(Concern::Presence);
         while !stop.is_cancelled() {
             let durable = self.durable.borrow_and_update().clone();
-            for source in sources() {
-                stop.run_until_cancelled(self.publish(&source, &durable, false)).await;
+            let sources = sources();
+            let mut said = Ok(());
+            for source in &sources {
+                match stop.run_until_cancelled(self.publish(&way, source, &durable, false)).await {
+                    Some(answer) => said = said.and(answer),
+                    None => return,
+                }
+            }
+            match said {
+                Ok(()) if sources.is_empty() => {}
+                Ok(()) => way.works(Instant::now()),
+                Err(trouble) => way.fails(Severity::Passing, &trouble.to_string()),
             }
             let pause = async {
                 tokio::time::sleep(HEARTBEAT_PAUSE).await;
@@ -113,8 +125,12 @@ impl<S: RequestStore> Heartbeat<S> {
     /// Lets the sources go after everything is settled, with the last commit's number.
     pub async fn release(&self, sources: Vec<String>) {
         let durable = self.durable.borrow().clone();
+        let way = self.health.store_way(Concern::Presence);
         for source in sources {
-            self.publish(&source, &durable, true).await;
+            if let Err(trouble) = self.publish(&way, &source, &durable, true).await {
+                tracing::warn!(source, %trouble, "the source was not let go: its next owner waits until this one's heartbeat is old");
+                return;
+            }
         }
     }
 
@@ -129,12 +145,15 @@ impl<S: RequestStore> Heartbeat<S> {
         }
     }
 
-    async fn publish(&self, source: &str, durable: &Durable, released: bool) {
+    async fn publish(
+        &self,
+        way: &StoreWay<'_>,
+        source: &str,
+        durable: &Durable,
+        released: bool,
+    ) -> Result<(), Trouble> {
         let owner = self.owner(source, durable, released);
-        let _attempt = self.health.attempt(Instant::now());
-        match self.store.publish_owner(&owner).await {
-            Ok(()) => self.health.store_works(Instant::now()),
-            Err(trouble) => self.health.raise(Concern::Store, Severity::Passing, &trouble.to_string()),
-        }
+        let _attempt = way.attempt(Instant::now());
+        self.store.publish_owner(&owner).await
     }
 }

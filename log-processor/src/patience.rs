@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use store::Trouble;
 use tokio_util::sync::CancellationToken;
 
-use crate::health::{Concern, Health, Severity};
+use crate::health::{Concern, Health, Severity, StoreWay};
 use crate::retry::Backoff;
 
 /// Asks until there is an answer; `None` when the program stops first.
@@ -14,31 +14,32 @@ where
     F: Future<Output = Result<T, Trouble>>,
 {
     let mut backoff = Backoff::default();
+    let way = health.store_way(Concern::Asking);
     loop {
-        let attempt = health.attempt(Instant::now());
+        let attempt = way.attempt(Instant::now());
         let answer = stop.run_until_cancelled(ask()).await?;
         drop(attempt);
         match answer {
             Ok(value) => {
-                health.store_works(Instant::now());
+                way.works(Instant::now());
                 return Some(value);
             }
             Err(trouble) => {
-                stop.run_until_cancelled(tokio::time::sleep(tell(health, &mut backoff, &trouble))).await?
+                stop.run_until_cancelled(tokio::time::sleep(tell(&way, &mut backoff, &trouble))).await?
             }
         }
     }
 }
 
-/// Tells `health` about trouble and says how long to wait.
-pub fn tell(health: &Health, backoff: &mut Backoff, trouble: &Trouble) -> Duration {
+/// Tells about trouble on a way to the store and says how long to wait.
+pub fn tell(way: &StoreWay<'_>, backoff: &mut Backoff, trouble: &Trouble) -> Duration {
     match trouble {
         Trouble::TryLater { why, after } => {
-            health.raise(Concern::Store, Severity::Passing, why);
+            way.fails(Severity::Passing, why);
             backoff.after_trouble(*after, random())
         }
         other => {
-            health.raise(Concern::Store, Severity::NeedsAction, &other.to_string());
+            way.fails(Severity::NeedsAction, &other.to_string());
             backoff.after_misconfiguration(random())
         }
     }

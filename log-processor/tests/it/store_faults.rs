@@ -128,6 +128,14 @@ fn pauses_until_repaired(break_it: impl Fn(&FakeInflux), repair: impl Fn(&FakeIn
             Err(format!("{code} {body}"))
         }
     });
+    // For several heartbeats and probes, which the store may well take.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(7) {
+        let (code, body) = processor.get("/readyz");
+        assert_eq!(code, 503, "{body}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(!processor.log().contains("repaired, going on"), "nothing is repaired yet");
     assert_eq!(processor.get("/livez").0, 200);
     assert_eq!(influx.count("api_requests"), 0);
     assert_eq!(bench.status()["lines_rejected"], 0);
@@ -155,6 +163,22 @@ fn a_field_type_conflict_pauses_until_it_is_repaired() {
         |influx| influx.rule(|rules| rules.field_type_conflict = true),
         |influx| influx.rule(|rules| rules.field_type_conflict = false),
     );
+}
+
+/// Only requests are refused; heartbeats and probes are answered, and say nothing about requests.
+#[test]
+fn requests_that_are_put_off_keep_it_from_being_ready() {
+    for status in [429, 500, 503] {
+        pauses_until_repaired(
+            |influx| {
+                influx.on_write(move |seen| {
+                    let refused = Answer::error(status, "unavailable", "later");
+                    if seen.body.starts_with("api_requests") { Fault::Answer(refused) } else { Fault::None }
+                });
+            },
+            |influx| influx.on_write(|_| Fault::None),
+        );
+    }
 }
 
 #[test]
