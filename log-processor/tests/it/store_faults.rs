@@ -182,6 +182,37 @@ fn requests_that_are_put_off_keep_it_from_being_ready() {
 }
 
 #[test]
+fn a_store_that_can_only_be_written_must_be_reached_and_take_requests_before_it_is_ready() {
+    let influx = influx();
+    influx.stop();
+    let mut bench = Bench::on(&influx);
+    bench.set("INFLUXDB_WRITE_ONLY", "true");
+    bench.append("");
+    let processor = bench.start();
+    let until = |what: &str, code: u16| {
+        eventually(what, || {
+            let (found, body) = processor.get("/readyz");
+            if found == code && !body.contains("has not been reached") { Ok(()) } else { Err(body) }
+        });
+    };
+    until("not ready: nobody is there", 503);
+    influx.start_again().expect("the same port");
+    until("ready", 200);
+    influx.on_write(|_| Fault::Answer(Answer::error(503, "unavailable", "later")));
+    bench.append(&lines(0, 10));
+    until("not ready: it takes no requests", 503);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert_eq!(processor.get("/readyz").0, 503);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    influx.on_write(|_| Fault::None);
+    until("ready again", 200);
+    bench.until_stored(10);
+    assert_eq!(processor.stop(), 0);
+}
+
+#[test]
 fn a_missing_bucket_is_made() {
     let influx = influx();
     influx.rule(|rules| rules.bucket_missing = true);

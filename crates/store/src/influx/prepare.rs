@@ -24,7 +24,7 @@ use crate::Trouble;
 /// Reaches the store and makes what is missing and permitted.
 pub(super) async fn prepare(http: &Http, config: &InfluxConfig) -> Result<(), Trouble> {
     if config.write_only {
-        return Ok(());
+        return look_for_anybody(http).await;
     }
     if config.url.has_base_path() {
         return look_behind_a_prefix(http).await;
@@ -255,6 +255,14 @@ fn undecided_or(error: RequestError, http: &Http) -> Result<(), Trouble> {
         return Ok(());
     }
     Err(not_answered(error, http))
+}
+
+/// A store that can only be written has been reached when anybody answers at all: what it says to a question is its own affair.
+async fn look_for_anybody(http: &Http) -> Result<(), Trouble> {
+    match http.request(Method::GET, "health", &[]).send().await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Trouble::TryLater { why: http.say_error(error), after: None }),
+    }
 }
 
 /// A server behind a prefix has been reached when it answers anything at all below that prefix.

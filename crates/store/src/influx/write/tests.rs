@@ -227,14 +227,18 @@ async fn generations_and_owner_are_found_again() {
 }
 
 #[tokio::test]
-async fn a_store_that_can_only_be_written_is_asked_nothing() {
+async fn a_store_that_can_only_be_written_is_asked_only_whether_it_is_there() {
     let fake = FakeInflux::start().expect("started");
     let store = store(&fake, |config| config.write_only = true);
     assert_eq!(store.prepare().await, Ok(()));
     assert_eq!(store.generations("main").await, Ok(Vec::new()));
     assert_eq!(store.owner("main").await, Ok(None));
-    assert_eq!(fake.counts().requests, 0);
+    assert_eq!(fake.counts().requests, 1, "is anybody there");
+    fake.rule(|rules| rules.instead.push(("/health".to_owned(), Answer::new(404, "what?"))));
+    assert_eq!(store.prepare().await, Ok(()), "whatever it says to that");
     assert_eq!(store.write(body(&store, 1)).await, Ok(()));
+    fake.stop();
+    assert!(matches!(store.prepare().await, Err(Trouble::TryLater { .. })));
 }
 
 #[tokio::test]
