@@ -120,6 +120,14 @@ impl Health {
         self.lock().last_store_success
     }
 
+    /// Whether the store lets us down now, on any way.
+    pub fn store_is_away(&self, now: Instant) -> bool {
+        let state = self.lock();
+        let ways = [Concern::Writing, Concern::Asking, Concern::Presence];
+        ways.into_iter().any(|concern| state.of(concern).next().is_some())
+            || state.attempts.values().any(|since| now.saturating_duration_since(*since) >= STALL)
+    }
+
     /// An attempt begins.
     pub fn attempt(&self, now: Instant) -> Attempt<'_> {
         let mut state = self.lock();

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod companions;
 pub mod counters;
 pub mod delivery;
+pub mod ending;
 pub mod frontier;
 pub mod health;
 pub mod lines;

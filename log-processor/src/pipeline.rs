@@ -21,6 +21,7 @@ use crate::batch::{self, InFlight};
 use crate::bookkeeper::{Bookkeeper, Durable, Ended, Surroundings};
 use crate::companions::{probe, spawn_endpoints, watch_first_lines};
 use crate::counters::Counters;
+use crate::ending::{self, End};
 use crate::health::Health;
 use crate::ownership::{Heartbeat, Refused};
 use crate::patience::patiently;
@@ -44,8 +45,12 @@ const LINES_CAPACITY: usize = 4;
 const BATCHES_PER_WORKER: usize = 2;
 /// Bytes of lines between tail and the frontier. Enough to keep the workers busy while a store takes a second; the file keeps the rest.
 const BUDGET_BYTES: usize = 12 << 20;
-/// How long a stop waits for what is in flight (design section 12).
+/// How long a stop may take in all (design section 12): whoever stops us kills us soon after.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
+/// What is kept of it for the last words, when what was in flight could not be settled: the ledger's last commit, and the tasks' own ends.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long the store may take to hear that the sources are let go. Who comes next waits for a heartbeat to grow old instead.
+const RELEASE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What a run came to.
 #[derive(Debug)]
@@ -132,10 +137,11 @@ pub async fn run<S: RequestStore>(
     companions.spawn(watch_first_lines(Arc::clone(&common), over.clone()));
 
     let give_up = CancellationToken::new();
+    let beats = over.child_token();
     // Tail looks at the files at once, so that it knows which were there at the start; it hands nothing on before the sources are claimed.
     let (cleared, flowed) = (CancellationToken::new(), CancellationToken::new());
     if !settings.write_only {
-        let (shared, over, cleared) = (Arc::clone(&common), over.clone(), cleared.clone());
+        let (shared, over, cleared) = (Arc::clone(&common), beats.clone(), cleared.clone());
         let beat = heartbeat().run(over.clone(), move || shared.sources());
         // Who has not claimed the sources yet must not say that they are its own: their owner may be alive.
         companions.spawn(async move {
@@ -159,11 +165,15 @@ pub async fn run<S: RequestStore>(
         end
     };
     let ((drained, ended), claimed) = tokio::join!(flow, flowed.run_until_cancelled(clearing));
-    let ours = claimed.transpose()? == Some(true) && !settings.write_only;
-
-    if ours && matches!(ended, Ended::Saved) && !common.sources().is_empty() {
-        let release = heartbeat();
-        drop(tokio::time::timeout(Duration::from_secs(5), release.release(common.sources())).await);
+    let claimed = claimed.transpose()? == Some(true);
+    let saved = matches!(ended, Ended::Saved);
+    let owned = if claimed && !settings.write_only { common.sources() } else { vec![] };
+    // A store that has just let us down would keep us from ending in time. Lines that are not settled keep the source ours: the next start goes on with them.
+    if saved && !owned.is_empty() && !give_up.is_cancelled() && !common.health.store_is_away(Instant::now()) {
+        beats.cancel(); // A heartbeat after it would take the sources back.
+        if tokio::time::timeout(RELEASE_DEADLINE, heartbeat().release(owned)).await.is_err() {
+            tracing::warn!("the store does not answer: the sources were not let go");
+        }
     }
     over.cancel();
     drop(
@@ -173,8 +183,15 @@ pub async fn run<S: RequestStore>(
         .await,
     );
     let status = common.status();
-    let settled = matches!(ended, Ended::Saved) && status.lines_in_flight == 0;
-    Ok(Outcome { exit_code: if settled { 0 } else { 3 }, status, drained })
+    let end = End {
+        saved,
+        lines_in_flight: status.lines_in_flight,
+        cleared: claimed,
+        stopped: token.is_cancelled(),
+        mode,
+        unread_bytes: ending::unread_bytes(&settings),
+    };
+    Ok(Outcome { exit_code: end.exit_code(), status, drained })
 }
 
 /// Reaches the store and claims every source that is followed now; `Ok(false)` when the program stops meanwhile.
@@ -321,9 +338,10 @@ async fn finish(
 ) -> (Drained, Ended) {
     let deadline = async {
         token.cancelled().await;
-        tokio::time::sleep(STOP_DEADLINE).await;
+        let patience = STOP_DEADLINE.saturating_sub(LAST_WORDS);
+        tokio::time::sleep(patience).await;
         tracing::error!(
-            deadline_seconds = STOP_DEADLINE.as_secs(),
+            waited_seconds = patience.as_secs(),
             "not everything could be settled in time; the log keeps it for the next start"
         );
         give_up.cancel();

@@ -33,7 +33,7 @@ pub static PROGRAM: Program = Program {
         (2, "a setting is wrong, or there is nothing to read"),
         (
             3,
-            "stopped with lines not settled (they are read again at the next start), or the ledger cannot be used",
+            "stopped with lines not settled (in flight, or unread because the store was never reached or a drain was cut short; they are read again at the next start), or the ledger cannot be used",
         ),
         (4, "refused: another processor owns the ledger or the source"),
     ],

@@ -95,10 +95,14 @@ impl Bench {
 
     /// Starts and goes on.
     pub(crate) fn start(&self) -> Running {
+        self.start_with(&[])
+    }
+
+    pub(crate) fn start_with(&self, args: &[&str]) -> Running {
         let stderr =
             self.path(&format!("stderr.{}", fs::read_dir(self.folder.path()).expect("a folder").count()));
         let file = fs::File::create(&stderr).expect("a file");
-        let child = self.command(&[]).stdout(Stdio::null()).stderr(file).spawn().expect("the binary starts");
+        let child = self.command(args).stdout(Stdio::null()).stderr(file).spawn().expect("the binary starts");
         Running { child, stderr }
     }
 

@@ -1,8 +1,8 @@
 //! Stopping, and who else may run.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Bench, eventually, lines};
+use crate::harness::{Bench, PATIENCE, eventually, lines};
 use store::influx::fake::{FakeInflux, Fault};
 
 #[test]
@@ -27,6 +27,80 @@ fn sigterm_settles_what_is_in_flight_and_exits_0() {
     influx.on_write(|_| Fault::None);
     bench.expect(&["--once"], 0);
     assert_eq!(influx.count("api_requests"), 3000);
+}
+
+/// The deadline for lines in flight and the release of the sources, one after the other on the same silent store, made 35 s.
+#[test]
+fn a_stop_while_the_store_is_silent_ends_within_30_seconds_in_all() {
+    let influx = FakeInflux::start().expect("a free port");
+    let bench = Bench::on(&influx);
+    bench.append(&lines(0, 100));
+    let processor = bench.start();
+    bench.until_stored(100);
+    influx.on_write(|_| Fault::Withhold { store: false });
+    let before = influx.counts().writes;
+    bench.append(&lines(100, 200));
+    influx.wait_until(PATIENCE, |counts| counts.writes > before).expect("it writes");
+    let begun = Instant::now();
+    assert_eq!(processor.stop(), 3);
+    let took = begun.elapsed();
+    assert!(took > Duration::from_secs(20), "it gave the store time: {took:?}");
+    assert!(took < Duration::from_secs(30), "it took {took:?}");
+    influx.release();
+    influx.on_write(|_| Fault::None);
+    bench.expect(&["--once"], 0);
+    assert_eq!((influx.count("api_requests"), influx.counts().changed_points), (200, 0));
+}
+
+#[test]
+fn a_stop_before_the_store_was_reached_is_3_when_there_is_something_to_read() {
+    let influx = FakeInflux::start().expect("a free port");
+    let bench = Bench::on(&influx);
+    let stopped_in_an_outage = || {
+        let processor = bench.start();
+        eventually("it knows that the store is away", || {
+            let (code, body) = processor.get("/readyz");
+            if code == 503 && !body.contains("has not been reached") { Ok(()) } else { Err(body) }
+        });
+        processor.stop()
+    };
+    influx.stop();
+    bench.append("");
+    assert_eq!(stopped_in_an_outage(), 0, "nothing was there to be read");
+    bench.append(&lines(0, 1000));
+    assert_eq!(stopped_in_an_outage(), 3);
+    influx.start_again().expect("the same port");
+    bench.expect(&["--once"], 0);
+    influx.stop();
+    assert_eq!(stopped_in_an_outage(), 0, "everything was settled before");
+    bench.append(&lines(1000, 1001));
+    assert_eq!(stopped_in_an_outage(), 3);
+    influx.start_again().expect("the same port");
+    bench.expect(&["--once"], 0);
+    assert_eq!(influx.count("api_requests"), 1001);
+}
+
+#[test]
+fn a_drain_that_is_stopped_before_the_end_of_the_files_is_3() {
+    let influx = FakeInflux::start().expect("a free port");
+    influx.on_write(|seen| {
+        if seen.body.starts_with("api_requests") {
+            Fault::Slow(Duration::from_millis(50))
+        } else {
+            Fault::None
+        }
+    });
+    let mut bench = Bench::on(&influx);
+    bench.set("STREAM_MAX_SIZE", "1000");
+    for from in (0..400_000).step_by(100_000) {
+        bench.append(&lines(from, from + 100_000));
+    }
+    let processor = bench.start_with(&["--once"]);
+    influx.wait_until(PATIENCE, |counts| counts.stored_writes > 5).expect("it writes");
+    assert_eq!(processor.stop(), 3);
+    influx.on_write(|_| Fault::None);
+    bench.expect(&["--once"], 0);
+    assert_eq!(influx.count("api_requests"), 400_000);
 }
 
 #[test]
