@@ -147,6 +147,9 @@ fn offline_status(settings: &Settings) -> Result<Status, LedgerError> {
     };
     let view = LedgerView::open(&settings.state_dir)?;
     let disk = RealDisk::default();
+    if view.is_none() {
+        tell_no_ledger(settings);
+    }
     let files = view
         .iter()
         .flat_map(|view| view.generations())
@@ -182,10 +185,22 @@ fn offline_status(settings: &Settings) -> Result<Status, LedgerError> {
     Ok(facts.status())
 }
 
+/// Zeros are true of a ledger that is not there, but most likely the setting is wrong. Not a failure: whoever waits for a processor to begin asks before it has.
+fn tell_no_ledger(settings: &Settings) {
+    tracing::warn!(
+        STATE_DIR = %settings.state_dir.display(),
+        "there is no ledger: no processor has worked with this STATE_DIR so far; set it to the processor's own"
+    );
+}
+
 /// Prints the rejected lines that are kept.
 pub fn rejects(settings: &Settings, json: bool) -> ExitCode {
+    let no_ledger = || {
+        tell_no_ledger(settings);
+        Ok(vec![])
+    };
     let rejects = match LedgerView::open(&settings.state_dir)
-        .and_then(|view| view.map_or(Ok(vec![]), |view| view.rejects()))
+        .and_then(|view| view.map_or_else(no_ledger, |view| view.rejects()))
     {
         Ok(rejects) => rejects,
         Err(error) => {

@@ -169,3 +169,22 @@ fn retention_rejects_only_lines_that_are_older_by_whole_days() {
         }
     }
 }
+
+/// Zeros without a word for a misspelt STATE_DIR.
+#[test]
+fn status_and_rejects_say_that_there_is_no_ledger() {
+    let mut bench = Bench::new();
+    bench.append(&lines(0, 10));
+    bench.expect(&["--once"], 0);
+    for args in [&["status", "--json"][..], &["status"], &["rejects", "--json"], &["rejects"]] {
+        bench.set("STATE_DIR", "state");
+        let stderr = bench.expect(args, 0).stderr;
+        assert_eq!(String::from_utf8_lossy(&stderr), "", "{args:?}");
+        bench.set("STATE_DIR", "stata");
+        let stderr = bench.expect(args, 0).stderr;
+        let told = String::from_utf8_lossy(&stderr).into_owned();
+        assert!(told.contains("there is no ledger") && told.contains("STATE_DIR=stata"), "{args:?}: {told}");
+        assert!(!bench.path("stata").exists(), "asking makes nothing");
+    }
+    assert_eq!(bench.status()["lines_read"], 0, "what goes to stdout is still JSON");
+}
