@@ -36,7 +36,7 @@ pub static PROGRAM: Program = Program {
             .aliases(&["DOCKER_INFLUXDB_INIT_RETENTION"]),
         Setting::new(
             "INFLUXDB_URL",
-            Kind::Text("an address such as http://127.0.0.1:8086"),
+            Kind::Url("an address such as http://127.0.0.1:8086"),
             "the InfluxDB 2 to ask",
         ),
         Setting::new(

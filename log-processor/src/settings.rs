@@ -85,7 +85,7 @@ static SETTINGS: [Setting; 20] = [
     .default("7d"),
     Setting::new(
         "INFLUXDB_URL",
-        Kind::Text("an address such as http://localhost:8086"),
+        Kind::Url("an address such as http://localhost:8086"),
         "the InfluxDB 2 to write to; its base path is kept",
     ),
     Setting::new("DOCKER_INFLUXDB_INIT_ORG", Kind::Text("a name"), "its organization"),
@@ -247,7 +247,7 @@ fn store_choice(reader: &mut Reader<'_>, retention: Option<Duration>, write_only
     match InfluxConfig::new(&url, &org, &bucket, &token) {
         Ok(config) => StoreChoice::Influx(Box::new(InfluxConfig { retention, write_only, ..config })),
         Err(error) => {
-            reader.fault("INFLUXDB_URL", &error.to_string());
+            reader.fault("INFLUXDB_URL", &format!("settings of an InfluxDB that can work: {error}"));
             StoreChoice::Embedded
         }
     }

@@ -188,3 +188,22 @@ fn status_and_rejects_say_that_there_is_no_ledger() {
     }
     assert_eq!(bench.status()["lines_read"], 0, "what goes to stdout is still JSON");
 }
+
+#[test]
+fn an_address_with_a_password_or_a_query_is_never_printed() {
+    let mut bench = Bench::new();
+    bench.set("DOCKER_INFLUXDB_INIT_ORG", "org");
+    bench.set("DOCKER_INFLUXDB_INIT_BUCKET", "bucket");
+    for (url, shown) in [
+        ("http://me:hunter2@localhost:8086/", "http://***@localhost:8086/"),
+        ("http://localhost:8086/?token=hunter2", "http://localhost:8086/?***"),
+        ("http//me:hunter2@localhost", "***@localhost"),
+    ] {
+        bench.set("INFLUXDB_URL", url);
+        for args in [&["--print-config"][..], &["--once"]] {
+            let output = bench.expect(args, 2);
+            let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert!(told.contains(shown) && !told.contains("hunter2"), "{args:?}: {told}");
+        }
+    }
+}

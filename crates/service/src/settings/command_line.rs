@@ -137,6 +137,7 @@ fn value_name(kind: &Kind) -> &'static str {
         Kind::List => "LIST",
         Kind::OneOf(_) => "WORD",
         Kind::Text(_) => "TEXT",
+        Kind::Url(_) => "URL",
     }
 }
 

@@ -48,6 +48,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// Any text; the program that reads it says what it expects.
     Text(&'static str),
+    /// As `Text`, an address `http://…`. A user, a password or a query in it may be secret, and is never shown.
+    Url(&'static str),
 }
 
 /// A program of ours as its user meets it.
@@ -107,11 +109,11 @@ impl Kind {
                 [first, second] => format!("{first} or {second}"),
                 _ => format!("one of {}", words.join(", ")),
             },
-            Kind::Text(expected) => (*expected).to_owned(),
+            Kind::Text(expected) | Kind::Url(expected) => (*expected).to_owned(),
         }
     }
 
-    /// Whether a value has this form. `Text` is checked by the program that reads it.
+    /// Whether a value has this form. `Text` and `Url` are checked by the program that reads it.
     pub(super) fn fits(&self, text: &str) -> bool {
         match self {
             Kind::Whole { min, max } => form::whole(text, *min, *max).is_some(),
@@ -119,7 +121,7 @@ impl Kind {
             Kind::Flag => form::flag(text).is_some(),
             Kind::Address => form::address(text).is_some(),
             Kind::Age => form::age(text).is_some(),
-            Kind::Path | Kind::Text(_) => true,
+            Kind::Path | Kind::Text(_) | Kind::Url(_) => true,
             Kind::List => !form::list(text).is_empty(),
             Kind::OneOf(words) => form::one_of(text, words).is_some(),
         }

@@ -3,6 +3,7 @@
 use super::declare::{Kind, Setting};
 use super::form;
 use super::load::{Exit, Loaded, Value};
+use super::show;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -185,8 +186,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `NAME=value (from source): expected …`, a secret masked.
+/// `NAME=value (from source): expected …`, secrets masked.
 fn fault(setting: &Setting, value: &Value, expected: &str) -> Fault {
-    let shown = if setting.secret { super::show::MASK.to_owned() } else { super::show::shorten(&value.text) };
+    let shown = show::shorten(&show::without_secrets(setting, &value.text));
     Fault(format!("{}={shown} (from {}): expected {expected}", value.spelled, value.origin))
 }
