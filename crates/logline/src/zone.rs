@@ -44,7 +44,8 @@ impl Zone {
     /// Reads a local time, given as the seconds since 1970 that it would be in UTC.
     ///
     /// A time that occurs twice is read with the first of its two offsets, so as the earlier instant. A time that never occurs is read
-    /// with the offset before the gap, so it is shifted by the gap's length: 02:30 in the hour that Berlin skips is 03:30 summer time.
+    /// with the later offset, the one after the gap: 02:30 in the hour that Berlin skips is taken for summer time, 00:30 UTC, when clocks showed 01:30. So of the two instants
+    /// that an offset could mean, it is the earlier one both times.
     pub(crate) fn read(self, local_second: i64) -> Reading {
         let Zone::Named(tz) = self else { return Reading { offset: 0, ambiguous: false } };
         let local = DateTime::from_timestamp(local_second, 0)
@@ -57,24 +58,24 @@ impl Zone {
             MappedLocalTime::Ambiguous(first, _) => {
                 Reading { offset: first.fix().local_minus_utc(), ambiguous: true }
             }
-            MappedLocalTime::None => Reading { offset: offset_before_gap(tz, local_second), ambiguous: true },
+            MappedLocalTime::None => Reading { offset: offset_after_gap(tz, local_second), ambiguous: true },
         }
     }
 }
 
-/// The offset before the gap that holds a local time.
+/// The offset after the gap that holds a local time.
 ///
 /// The clock jumped at the instant T from offset a to a greater b, and T + a <= local < T + b. The offset at `local` taken as UTC is one
 /// of the two. If it is a, then local - a is not before T and has b; if it is b, then local - b is before T and has a. Either
-/// way both are known, and a is the smaller.
-fn offset_before_gap(tz: Tz, local_second: i64) -> i32 {
+/// way both are known, and b is the greater.
+fn offset_after_gap(tz: Tz, local_second: i64) -> i32 {
     let offset_at = |second: i64| {
         let utc = DateTime::from_timestamp(second, 0).expect("within a day of 1970 to 2261").naive_utc();
         tz.offset_from_utc_datetime(&utc).fix().local_minus_utc()
     };
     let one = offset_at(local_second);
     let other = offset_at(local_second - i64::from(one));
-    one.min(other)
+    one.max(other)
 }
 
 /// Remembers how hours are read: logs repeat hours, and looking a zone up takes longer than parsing a line.
