@@ -10,6 +10,7 @@ mod identical_lines;
 mod kill9;
 mod original;
 mod outage;
+mod retention;
 mod rotation_storm;
 mod second_instance;
 mod stats_million;

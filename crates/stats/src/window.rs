@@ -232,7 +232,7 @@ mod tests {
     /// RETENTION=12h at 17:00 refused all lines, 2d one of 47 hours, and 1d ten minutes after midnight one of 23:59.
     #[test]
     fn retention_refuses_only_what_is_older_and_keeps_whole_days() {
-        let kept = |now, hours| first_kept_second(now, Some(Duration::from_secs(hours * 3600)));
+        let kept = |now, hours: u64| first_kept_second(now, Some(Duration::from_secs(hours * 3600)));
         let today = 20_000 * D;
         for (now, hours, expected) in [
             (today + 17 * H, 12, today),
