@@ -11,6 +11,7 @@ use store::influx::InfluxRequests;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::account::Account;
+use crate::checkup::Checkup;
 use crate::pipeline::{self, Outcome};
 use crate::report::{Facts, FileReport, Status};
 use crate::settings::{Settings, StoreChoice};
@@ -78,8 +79,15 @@ async fn run_with<S: RequestStore>(settings: Settings, store: S, stop: Stop, mod
             return if matches!(error, LedgerError::InUse { .. }) { OWNED } else { UNSETTLED };
         }
     };
+    let checkup = match Checkup::begin(settings.state_dir.clone()).await {
+        Ok(checkup) => checkup,
+        Err(error) => {
+            tracing::error!(%error, "the ledger cannot be used");
+            return UNSETTLED;
+        }
+    };
     tracing::info!(store = store.describe(), ledger = ledger.id(), state_dir = %settings.state_dir.display(), "started");
-    match pipeline::run(settings, ledger, store, stop, mode).await {
+    match pipeline::run(settings, ledger, checkup, store, stop, mode).await {
         Ok(outcome) => conclude(&outcome, mode),
         Err(refused) => {
             tracing::error!(error = %refused, "refused");

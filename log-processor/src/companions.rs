@@ -7,6 +7,7 @@ use store::RequestStore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::checkup::Checkup;
 use crate::health::{Concern, Severity};
 use crate::pipeline::Common;
 use crate::server::{self, Served};
@@ -83,6 +84,34 @@ pub(crate) async fn probe<S: RequestStore>(common: Arc<Common<S>>, over: Cancell
             Some(Err(trouble)) => way.fails(Severity::Passing, &trouble.to_string()),
             None => return,
         }
+    }
+}
+
+/// What came of the look at the ledger.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watched {
+    /// There is damage: we are stopping.
+    pub(crate) damaged: CancellationToken,
+    /// Everything was looked at.
+    pub(crate) over: CancellationToken,
+}
+
+/// A ledger that turns out to be damaged stops the program.
+pub(crate) fn watch_checkup<S: RequestStore>(
+    checkup: &Checkup,
+    common: Arc<Common<S>>,
+    watched: Watched,
+    over: CancellationToken,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<S> {
+    let damage = checkup.damage();
+    async move {
+        if let Some(Some(error)) = over.run_until_cancelled(damage).await {
+            common.health.raise(Concern::Damage, Severity::NeedsAction, &error.to_string());
+            watched.damaged.cancel();
+            stop.cancel();
+        }
+        watched.over.cancel();
     }
 }
 

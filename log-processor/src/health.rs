@@ -18,6 +18,8 @@ pub enum Concern {
     Presence,
     /// The ledger cannot be written.
     Ledger,
+    /// A part of the ledger is damaged.
+    Damage,
     /// The lines are not in the expected format.
     Input,
     /// A log cannot be read.

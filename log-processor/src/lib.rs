@@ -5,6 +5,7 @@
 pub mod account;
 pub mod batch;
 pub mod bookkeeper;
+pub mod checkup;
 pub mod commands;
 pub mod companions;
 pub mod counters;

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::account::Account;
 use crate::batch::{self, InFlight};
 use crate::bookkeeper::{Bookkeeper, Durable, Ended, Surroundings};
-use crate::companions::{probe, spawn_endpoints, watch_first_lines};
+use crate::checkup::Checkup;
+use crate::companions::{Watched, probe, spawn_endpoints, watch_checkup, watch_first_lines};
 use crate::counters::Counters;
 use crate::ending::{self, End};
 use crate::health::Health;
@@ -103,6 +104,7 @@ impl<S: RequestStore> Common<S> {
 pub async fn run<S: RequestStore>(
     settings: Settings,
     ledger: Ledger,
+    checkup: Checkup,
     store: S,
     stop: Stop,
     mode: Mode,
@@ -134,6 +136,14 @@ pub async fn run<S: RequestStore>(
         health: Arc::clone(&common.health),
     };
     companions.spawn(probe(Arc::clone(&common), over.clone()));
+    let watched = Watched::default();
+    companions.spawn(watch_checkup(
+        &checkup,
+        Arc::clone(&common),
+        watched.clone(),
+        over.clone(),
+        token.clone(),
+    ));
     companions.spawn(watch_first_lines(Arc::clone(&common), over.clone()));
 
     let give_up = CancellationToken::new();
@@ -166,7 +176,10 @@ pub async fn run<S: RequestStore>(
     };
     let ((drained, ended), claimed) = tokio::join!(flow, flowed.run_until_cancelled(clearing));
     let claimed = claimed.transpose()? == Some(true);
-    let saved = matches!(ended, Ended::Saved);
+    if mode != Mode::Follow {
+        token.run_until_cancelled(watched.over.cancelled()).await;
+    }
+    let saved = matches!(ended, Ended::Saved) && !watched.damaged.is_cancelled();
     let owned = if claimed && !settings.write_only { common.sources() } else { vec![] };
     // A store that has just let us down would keep us from ending in time. Lines that are not settled keep the source ours: the next start goes on with them.
     if saved && !owned.is_empty() && !give_up.is_cancelled() && !common.health.store_is_away(Instant::now()) {

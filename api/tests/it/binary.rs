@@ -31,6 +31,25 @@ fn it_answers_and_stops_cleanly() {
 }
 
 #[test]
+fn a_damaged_day_of_one_customer_is_a_problem_for_that_customer_alone() {
+    let state = folder();
+    let lines = ["cust_1", "cust_2"].map(|customer| line("2024-09-29 10:00:00", customer, 200, "0.5"));
+    Writer::open(state.path()).store(lines);
+    store::embedded::testing::damage_days(state.path(), "cust_2");
+    let api = Program::start(state.path());
+    let (status, problem) = api.json("/customers/cust_2/stats?from_date=2024-09-29");
+    assert_eq!((status, &problem["title"]), (500, &"Internal error".into()));
+    let told = problem.to_string();
+    for internal in [LEDGER_FILE, "checksum", "2024-09-29T", state.path().to_str().expect("UTF-8")] {
+        assert!(!told.contains(internal), "{told}");
+    }
+    assert_eq!(api.stats("cust_1", "2024-09-29")["total_requests"], 1, "the others are not affected");
+    assert_eq!(api.json("/customers/stats?from_date=2024-09-29").1["total_requests"], 2);
+    let (_, _, log) = api.stop();
+    assert!(log.contains("cust_2") && log.contains("the day 2024-09-29T00:00Z"), "{log}");
+}
+
+#[test]
 fn it_stops_cleanly_at_an_interrupt_too() {
     let state = folder();
     let api = Program::start(state.path());

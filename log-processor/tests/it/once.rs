@@ -207,3 +207,20 @@ fn an_address_with_a_password_or_a_query_is_never_printed() {
         }
     }
 }
+
+/// One day of one customer: the next start, and `--once`, refuse the ledger; nothing is read.
+#[test]
+fn a_damaged_day_of_one_customer_is_refused_naming_customer_and_window() {
+    let bench = Bench::new();
+    bench.append(&lines(0, 500));
+    bench.expect(&["--once"], 0);
+    store::embedded::testing::damage_days(&bench.path("state"), "cust_3");
+    bench.append(&lines(500, 600));
+    for args in [&["--once"][..], &[]] {
+        let stderr = bench.expect(args, 3).stderr;
+        let told = String::from_utf8_lossy(&stderr).into_owned();
+        let named = "customer \"cust_3\" for the day 2026-09-14T00:00Z: its checksum does not hold; move it away to read the logs again";
+        assert!(told.replace("\\\"", "\"").contains(named), "{told}");
+    }
+    assert_eq!(bench.status()["lines_stored"], 500);
+}

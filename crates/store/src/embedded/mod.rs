@@ -5,6 +5,7 @@
 
 mod cell_rows;
 mod cells;
+mod check;
 mod checksum;
 mod counters;
 mod customers;
@@ -22,11 +23,14 @@ mod requests;
 mod retention;
 mod schema;
 mod sources;
+#[cfg(feature = "fake")]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod types;
 mod view;
 
+pub use check::check_cells;
 pub use ledger::{LEDGER_FILE, Ledger};
 pub use reader::EmbeddedStats;
 pub use requests::EmbeddedRequests;

@@ -151,7 +151,7 @@ pub struct LedgerTotals {
 }
 
 /// What can go wrong with the ledger.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum LedgerError {
     /// Another processor has it.
     #[error(

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::support::*;
-use crate::embedded::{EmbeddedStats, LEDGER_FILE, Ledger, LedgerError, LedgerView};
+use crate::embedded::{EmbeddedStats, LEDGER_FILE, Ledger, LedgerError, LedgerView, check_cells};
 use crate::{ReadError, StatsStore};
 
 fn damage(dir: &Path, sql: &str) {
@@ -192,4 +192,74 @@ fn a_newer_schema_is_refused() {
         Err(ReadError::Misconfigured { fix, .. }) => assert!(fix.contains("newer api"), "{fix}"),
         other => panic!("{other:?}"),
     }
+}
+
+/// A ledger with one damaged day was opened as if nothing were, and the first to ask for that customer met it.
+#[test]
+fn the_check_finds_every_damaged_cell_and_names_customer_and_window() {
+    for (sql, named) in [
+        (
+            "UPDATE cell SET blob = zeroblob(20) WHERE kind = 2 AND customer = 1",
+            "customer \"cust_1\" for the day 2025-10-09",
+        ),
+        (
+            "UPDATE cell SET checksum = 0 WHERE kind = 1 AND customer = 2",
+            "customer \"cust_2\" for the quarter-hour 2025-10-09T08:00Z",
+        ),
+        (
+            "UPDATE cell SET blob = x'' WHERE kind = 0 AND customer = 0",
+            "all customers for the minute 2025-10-09T08:00Z",
+        ),
+        (
+            "UPDATE cell SET start_second = 0 WHERE kind = 0 AND customer = 1",
+            "customer \"cust_1\" for the minute 1970-01-01",
+        ),
+        (
+            "DELETE FROM cell WHERE kind = 2 AND customer = 2",
+            "customer \"cust_2\" has 1 requests, and its days have 0",
+        ),
+        ("DELETE FROM customer WHERE id = 'cust_1'", "customer number 1 has statistics, but no row"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        ledger_with_lines(dir.path());
+        // Cells of 3 customers (all of them together among them) in 3 kinds of window.
+        assert_eq!(check_cells(dir.path(), || true).unwrap(), Some(9));
+        damage(dir.path(), sql);
+        match check_cells(dir.path(), || true) {
+            Err(LedgerError::Damaged { what, .. }) => assert!(what.contains(named), "{sql}: {what}"),
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+}
+
+/// Every page is seen, and while a processor commits no sound ledger is called damaged.
+#[test]
+fn the_check_sees_every_page_of_a_ledger_that_grows_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut ledger, id) = with_generation(dir.path());
+    let lines: Vec<_> = (0..6_000).map(|n| request(NOW - n % 80, &format!("cust_{n}"), 200, 1)).collect();
+    apply(&mut ledger, id, &lines);
+    ledger.commit(None, NOW).unwrap();
+    let cells: u64 = ledger
+        .connection()
+        .query_row("SELECT count(*) FROM cell", [], |row| row.get::<_, i64>(0))
+        .unwrap()
+        .cast_unsigned();
+    assert!(cells > 3 * 6_000);
+    assert_eq!(check_cells(dir.path(), || true).unwrap(), Some(cells));
+    assert_eq!(check_cells(dir.path(), || false).unwrap(), None);
+    let commits = std::cell::Cell::new(0_usize);
+    let ledger = std::cell::RefCell::new(ledger);
+    let commit = || {
+        let at = commits.replace(commits.get() + 1) % 50;
+        apply(&mut ledger.borrow_mut(), id, &lines[at * 100..(at + 1) * 100]);
+        ledger.borrow_mut().commit(None, NOW).unwrap();
+        true
+    };
+    assert_eq!(check_cells(dir.path(), commit).unwrap(), Some(cells), "the same cells, with more in them");
+    assert!(commits.get() >= 5, "{} commits", commits.get());
+    drop(ledger);
+    damage(dir.path(), "UPDATE cell SET checksum = checksum + 1 WHERE kind = 0 AND customer = 6000");
+    let refused = check_cells(dir.path(), || true);
+    assert!(matches!(refused, Err(LedgerError::Damaged { .. })), "{refused:?}");
 }
