@@ -44,7 +44,7 @@ pub fn unread_bytes(settings: &Settings) -> u64 {
         let skipped = settings.start_at == StartAt::End && !known.iter().any(|seen| seen.source == source);
         Some(if skipped { 0 } else { file.len().saturating_sub(settled.unwrap_or(0)) })
     };
-    settings.sources.paths().iter().filter_map(|(source, path)| unread(source, path)).sum()
+    settings.sources.paths().logs.iter().filter_map(|(source, path)| unread(source, path)).sum()
 }
 
 impl End {
