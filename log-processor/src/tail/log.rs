@@ -62,6 +62,8 @@ pub struct Log {
     pub(super) met: HashMap<FileId, FileStat>,
     /// Nothing is known of it and its files were never listed: what is found now was there at the first start (START_AT).
     first: bool,
+    /// The files at the last scan, finished or not.
+    pub(super) present: Vec<Sibling>,
     /// The files at the last scan; `None` when it has to be done (again).
     listing: Option<Vec<(PathBuf, FileId)>>,
     missing_said: bool,
@@ -79,6 +81,7 @@ impl Log {
             grown_at: Duration::ZERO,
             met: HashMap::new(),
             first,
+            present: Vec::new(),
             listing: None,
             missing_said: false,
         }
@@ -163,6 +166,7 @@ impl Log {
 
     fn go_through(&mut self, files: &[Sibling], with: &Surroundings) -> Result<(), Interrupted> {
         let first = self.first;
+        self.present = files.to_vec();
         self.follow_renames(files, with)?;
         let clock = with.disk.clock();
         let mut again = false;
@@ -268,11 +272,6 @@ impl Log {
     /// Whether an open file has bytes that were not read.
     pub fn has_more(&self) -> bool {
         self.open.iter().any(|open| open.splitter.read_offset() < open.stat.size)
-    }
-
-    /// Whether a file was among this log's at the last scan.
-    pub(super) fn is_listed(&self, file: FileId) -> bool {
-        self.listing.iter().flatten().any(|(_, id)| *id == file)
     }
 
     /// Whether the files kept changing at the last look, so that some of them may not be known yet.

@@ -85,10 +85,30 @@ impl Log {
                 if known.skipped || !(active || !known.finished || ready.stat.size > known.handed) {
                     return Ok(Met::Judged);
                 }
+                if ready.stat.size > known.size
+                    && self.stands_elsewhere(index, ready.stat, with).map_err(io)?
+                {
+                    return self.begin(ready, sibling, 0, with); // It begins in the same way, and is no copy: it is longer.
+                }
                 self.reopen(index, ready, sibling, with)
             }
             None => self.meet_new(ready, sibling, &opening, first, with),
         }
+    }
+
+    /// Whether a generation's own file, which is another than this one, is still there with all that we know of it.
+    fn stands_elsewhere(&self, index: usize, stat: FileStat, with: &Surroundings) -> io::Result<bool> {
+        let known = &self.known[index];
+        let own = |file: &&Sibling| file.stat.id == known.file && file.stat.id != stat.id && !file.gzip;
+        let Some(own) = self.present.iter().find(own) else { return Ok(false) };
+        let mut file = match with.disk.open(&own.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let stat = file.stat()?;
+        let opening = Opening::read(&mut *file, with.salt)?;
+        Ok(stat.id == known.file && known.is(&mut *file, stat, &opening)?)
     }
 
     /// Meets a file that holds no generation that we know.
@@ -202,7 +222,9 @@ impl Log {
             .iter()
             .filter(|known| known.id != own && known.handed > 0 && known.head.is_some() && !known.skipped)
             // One whose own file still stands there is another, however equal.
-            .filter(|known| known.file == stat.id || !self.is_listed(known.file))
+            .filter(|known| {
+                known.file == stat.id || self.present.iter().all(|file| file.stat.id != known.file)
+            })
             .cloned()
             .collect();
         let open = &mut self.open[at];

@@ -135,15 +135,15 @@ impl Open {
             && (self.gzip || age(clock, self.stat) >= QUIET)
     }
 
-    /// Whether another file, with this size, holds what this one holds: a copy, perhaps one that is still being made.
+    /// Whether another file, with this size, holds what this one holds: a copy, perhaps one that is still being made. What is longer than this file is no copy of it.
     pub fn has_copy(&mut self, other: &mut dyn LogFile, size: u64) -> io::Result<bool> {
-        let end = self.file.stat()?.size.min(size);
-        let from = end.saturating_sub(COPY_BYTES as u64);
-        let length = usize::try_from(end - from).expect("at most 4 KiB");
+        let length = if self.gzip { self.stat.size } else { self.file.stat()?.size };
+        let from = size.saturating_sub(COPY_BYTES as u64);
+        let compared = usize::try_from(size - from).expect("at most 4 KiB");
         let (mut ours, mut theirs) = ([0; COPY_BYTES], [0; COPY_BYTES]);
-        let ours_read = read_full(&mut *self.file, &mut ours[..length], from)?;
-        let theirs_read = read_full(other, &mut theirs[..length], from)?;
-        Ok(ours_read == length && ours[..ours_read] == theirs[..theirs_read])
+        let ours_read = read_full(&mut *self.file, &mut ours[..compared], from)?;
+        let theirs_read = read_full(other, &mut theirs[..compared], from)?;
+        Ok(size <= length && ours_read == compared && ours[..ours_read] == theirs[..theirs_read])
     }
 }
 

@@ -235,3 +235,24 @@ fn what_is_written_after_a_truncation_is_not_taken_for_lost() {
     bench.until_stored(505);
     assert_eq!(bench.status()["lost_bytes"], serde_json::json!({}));
 }
+
+#[test]
+fn identical_lines_in_a_longer_new_file_are_other_requests() {
+    let influx = FakeInflux::start().expect("a free port");
+    let bench = Bench::on(&influx);
+    bench.append(&lines(0, 1).repeat(10));
+    let processor = bench.start();
+    bench.until_stored(10);
+    bench.append_to("new", lines(0, 1).repeat(20).as_bytes());
+    bench.rename("api.log", "api.log.1");
+    bench.rename("new", "api.log");
+    bench.until_stored(30);
+    assert_eq!(processor.stop(), 0);
+    bench.append_to("new", lines(0, 1).repeat(40).as_bytes());
+    bench.rename("api.log.1", "api.log.2");
+    bench.rename("api.log", "api.log.1");
+    bench.rename("new", "api.log");
+    bench.expect(&["--once"], 0);
+    assert_eq!(bench.status()["lines_stored"], 70);
+    assert_eq!((influx.count("api_requests"), influx.counts().changed_points), (70, 0));
+}
