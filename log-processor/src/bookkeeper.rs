@@ -176,8 +176,13 @@ impl Bookkeeper {
                 let known = self.persist(|ledger| ledger.generations(&source))?;
                 answer(&reply, known);
             }
-            ToLedger::Start { id, head, start, reply } => {
-                self.persist(|ledger| ledger.set_start(id, &head, start))?;
+            ToLedger::Start { id, head, start } => {
+                self.ledger.note_start(id, &head, start);
+                self.dirty = true;
+            }
+            ToLedger::Durable { reply } => {
+                self.persist(Ledger::make_durable)?;
+                self.tell_settled();
                 answer(&reply, ());
             }
             ToLedger::Seen { id, path, device_inode, size_bytes } => {

@@ -30,7 +30,7 @@ pub enum ToLedger {
         /// Where the generations go, oldest first.
         reply: SyncSender<Vec<GenerationRecord>>,
     },
-    /// Head and start of a generation are decided: durable before the reply.
+    /// Head and start of a generation are decided.
     Start {
         /// Whose.
         id: GenerationId,
@@ -38,7 +38,10 @@ pub enum ToLedger {
         head: Head,
         /// Its start.
         start: KeyStart,
-        /// Answered when it is durable.
+    },
+    /// Everything told before must be durable.
+    Durable {
+        /// Answered when it is.
         reply: SyncSender<()>,
     },
     /// A generation was found under this path with this size.

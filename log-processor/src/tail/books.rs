@@ -40,8 +40,12 @@ impl Books for BooksLine {
     }
 
     fn start(&self, id: GenerationId, head: Head, start: KeyStart) -> Result<(), Ended> {
+        self.tell(ToLedger::Start { id, head, start })
+    }
+
+    fn durable(&self) -> Result<(), Ended> {
         let (reply, answer) = sync_channel(1);
-        self.tell(ToLedger::Start { id, head, start, reply })?;
+        self.tell(ToLedger::Durable { reply })?;
         answer.recv().map_err(|_| Ended)
     }
 

@@ -12,11 +12,11 @@ use store::embedded::GenerationId;
 use super::known::Known;
 use super::log::{Interrupted, Log, Surroundings};
 use super::open::Got;
-use super::ports::{Ended, Outlet, Watch};
+use super::ports::{Ended, Handed, Outlet, Watch};
 use super::siblings::{Folder, folder_of};
 use super::starts::Starts;
 use crate::health::{Concern, Health, Severity};
-use crate::report::{FileReport, FileReports};
+use crate::report::FileReports;
 use crate::sources::Sources;
 use crate::wake::Hints;
 
@@ -64,9 +64,9 @@ pub struct State {
     /// Logs with something to read.
     busy: BTreeSet<usize>,
     /// Logs that could not be read at their last look, and why.
-    trouble: HashMap<usize, String>,
+    pub(super) trouble: HashMap<usize, String>,
     /// Logs with files that were renamed away.
-    rotated: BTreeSet<usize>,
+    pub(super) rotated: BTreeSet<usize>,
     /// Where the silent logs' turn is, and when its round began.
     silent_turn: usize,
     round_began_micros: i64,
@@ -77,6 +77,10 @@ pub struct State {
     /// Places up to which lines were handed on since the books were told.
     pub(super) moved: HashMap<GenerationId, u64>,
     block: Vec<u8>,
+    /// Lines that wait until the starts of their generations are durable, and whether there are such starts.
+    pub(super) waiting: Vec<Handed>,
+    pub(super) waiting_bytes: usize,
+    pub(super) undurable: bool,
 }
 
 /// A look at all logs: when, and what was there to be read then.
@@ -275,6 +279,7 @@ impl Follower {
             }
             self.report(index);
         }
+        self.send()?;
         self.state.block = block;
         self.tell_trouble();
         Ok(())
@@ -352,55 +357,5 @@ impl Follower {
                 self.state.trouble.contains_key(&index)
                     || !log.is_unsettled() && !log.has_more() && log.open.iter().all(over)
             })
-    }
-
-    /// What could not be read at the last look.
-    pub fn trouble(&self) -> impl Iterator<Item = &str> {
-        self.state.trouble.values().map(String::as_str)
-    }
-
-    fn note_trouble(&mut self, index: usize, interrupted: Interrupted) -> Result<(), Ended> {
-        match interrupted {
-            Interrupted::Ended => Err(Ended),
-            Interrupted::Io(path, error) => {
-                self.state.trouble.insert(index, format!("{}: {error}", path.display()));
-                Ok(())
-            }
-        }
-    }
-
-    fn tell_trouble(&self) {
-        match self.state.trouble.values().next() {
-            Some(why) => self.health.raise(Concern::Log, Severity::NeedsAction, why),
-            None => self.health.clear(Concern::Log),
-        }
-    }
-
-    /// Tells what is known of a log's files, after anything was done with it.
-    fn report(&mut self, index: usize) {
-        let log = &self.state.logs[index];
-        if log.open.iter().any(|open| !open.active) {
-            self.state.rotated.insert(index);
-        } else {
-            self.state.rotated.remove(&index);
-        }
-        let source = log.source.to_string();
-        let mut reports: Vec<FileReport> = log
-            .open
-            .iter()
-            .map(|open| FileReport {
-                path: open.path.clone(),
-                source: source.clone(),
-                size: open.stat.size.max(open.splitter.read_offset()),
-                read_offset: open.splitter.read_offset(),
-                settled_offset: 0,
-                file: Some(open.stat.id).filter(|_| !open.gzip),
-                generation: Some(open.generation.id),
-            })
-            .collect();
-        if reports.is_empty() {
-            reports.push(FileReport { path: log.path.clone(), source, ..FileReport::default() });
-        }
-        self.files.set(index, reports);
     }
 }

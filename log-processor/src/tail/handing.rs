@@ -1,4 +1,5 @@
-//! How lines leave tail: a generation's start is decided and durable before its first valid line, and nothing leaves that the file no longer holds.
+//! How lines leave tail: a generation's start is decided and durable before its first valid line, and nothing leaves that the file no longer holds. The starts of many generations that
+//! begin together become durable together.
 
 use std::sync::Arc;
 
@@ -9,10 +10,13 @@ use super::identity::{Opening, marker_of};
 use super::known::Known;
 use super::log::{Interrupted, Log};
 use super::open::Got;
-use super::ports::Handed;
+use super::ports::{Ended, Handed};
 use super::splitter::Piece;
 use crate::lines::{Content, count_lines};
 use crate::span::Span;
+
+/// So many bytes may wait for starts to be durable.
+const WAITING_MAX_BYTES: usize = 1 << 20;
 
 /// Whether a generation's lines may leave.
 enum Begun {
@@ -46,7 +50,9 @@ impl Follower {
     /// Takes the unfinished last line of an open file, as if it were whole. False when the file changed meanwhile.
     pub fn take_last(&mut self, index: usize, at: usize) -> Result<bool, Interrupted> {
         let piece = self.state.logs[index].open[at].splitter.finish();
-        piece.map_or(Ok(true), |piece| self.hand_on(index, at, piece))
+        let taken = piece.map_or(Ok(true), |piece| self.hand_on(index, at, piece))?;
+        self.send()?;
+        Ok(taken)
     }
 
     /// Hands on one piece. False when the file changed under it: nothing was handed on, and the log's open generations are others now.
@@ -76,10 +82,26 @@ impl Follower {
             content: piece.content,
             count,
         };
-        self.outlet.hand_on(handed)?;
         (open.handed, open.marker) = (piece.end, marker);
         self.state.moved.insert(id, piece.end);
+        self.state.waiting_bytes += handed.bytes.len();
+        self.state.waiting.push(handed);
+        if self.state.waiting_bytes >= WAITING_MAX_BYTES || !self.state.undurable {
+            self.send()?;
+        }
         Ok(true)
+    }
+
+    /// Lets the lines go that wait for the starts of their generations to be durable.
+    pub(super) fn send(&mut self) -> Result<(), Ended> {
+        if std::mem::take(&mut self.state.undurable) {
+            self.with.books.durable()?;
+        }
+        self.state.waiting_bytes = 0;
+        for handed in self.state.waiting.drain(..) {
+            self.outlet.hand_on(handed)?;
+        }
+        Ok(())
     }
 
     /// Decides the generation's start before its first valid line is handed on.
@@ -112,6 +134,7 @@ impl Follower {
         let now_second = self.with.disk.clock().wall_nanos / 1_000_000_000;
         let start = self.starts.decide(&log.source, &head, &others, now_second)?;
         self.with.books.start(id, head.clone(), start)?;
+        self.state.undurable = true;
         log.open[at].generation.start.set(start).expect("only tail sets it, and it was not set");
         if let Some(known) = log.known.iter_mut().find(|known| known.id == id) {
             known.head = Some(head);

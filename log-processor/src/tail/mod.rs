@@ -17,6 +17,7 @@ pub mod ports;
 pub mod siblings;
 pub mod splitter;
 pub mod starts;
+pub mod telling;
 
 use std::time::Duration;
 

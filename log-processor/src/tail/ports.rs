@@ -29,8 +29,10 @@ pub trait Books: Debug + Send {
     fn begin(&self, generation: NewGeneration, known: Option<GenerationId>) -> Result<GenerationId, Ended>;
     /// What the ledger knows of a source's generations, oldest first.
     fn known(&self, source: &str) -> Result<Vec<GenerationRecord>, Ended>;
-    /// Makes head and start of a generation durable, before it returns.
+    /// Notes head and start of a generation.
     fn start(&self, id: GenerationId, head: Head, start: KeyStart) -> Result<(), Ended>;
+    /// Makes all that was told durable, before it returns.
+    fn durable(&self) -> Result<(), Ended>;
     /// Says where a generation was found, and how large.
     fn seen(&self, id: GenerationId, path: PathBuf, file: FileId, size_bytes: u64) -> Result<(), Ended>;
     /// Says that a generation was read to its end and will not grow any more.

@@ -125,18 +125,31 @@ impl Ledger {
         Ok(self.generations.add(generation, source))
     }
 
-    /// Sets head and start and commits at once, with all that was applied: durable, even through a power cut, before the first line is sent.
-    /// Set once; a second call with other values is a bug and panics. After an error the same call may be tried again.
-    ///
-    /// # Errors
-    /// As [`Ledger::commit`].
-    pub fn set_start(&mut self, id: GenerationId, head: &Head, start: KeyStart) -> Result<(), LedgerError> {
+    /// Notes head and start of a generation. Before the first line is sent they must be durable: [`Ledger::make_durable`].
+    /// Set once; a second call with other values is a bug and panics.
+    pub fn note_start(&mut self, id: GenerationId, head: &Head, start: KeyStart) {
         self.generations.change(id, |record| {
             let set = record.head.get_or_insert_with(|| head.clone()) == head
                 && *record.start.get_or_insert(start) == start;
             assert!(set, "X1: generation {} would change its place in the keys: {record:?}", id.0);
         });
+    }
+
+    /// Commits all that was noted and applied so that even a power cut does not take it back.
+    ///
+    /// # Errors
+    /// As [`Ledger::commit`]; the same call may be tried again.
+    pub fn make_durable(&mut self) -> Result<(), LedgerError> {
         self.write(None, self.now_second, true).map(|_| ())
+    }
+
+    /// [`Ledger::note_start`], made durable at once.
+    ///
+    /// # Errors
+    /// As [`Ledger::make_durable`].
+    pub fn set_start(&mut self, id: GenerationId, head: &Head, start: KeyStart) -> Result<(), LedgerError> {
+        self.note_start(id, head, start);
+        self.make_durable()
     }
 
     /// Updates where a generation was last found, its greatest size, and its state (durable with the next commit; a commit after which a
