@@ -18,6 +18,7 @@ use crate::settings::{Settings, StoreChoice};
 use crate::socket;
 use crate::tail::Mode;
 use crate::tail::disk::{Disk, RealDisk};
+use crate::verify::{self, CannotVerify};
 
 /// Exit code of a check that found a difference.
 const DIFFERENCE: u8 = 1;
@@ -235,6 +236,20 @@ pub fn rejects(settings: &Settings, json: bool) -> ExitCode {
         }
     }
     print(&text)
+}
+
+/// Compares the log with the store.
+pub fn verify(settings: &Settings, json: bool) -> ExitCode {
+    let out = Box::new(std::io::BufWriter::new(std::io::stdout()));
+    match block_on(verify::verify(settings, json, out)) {
+        Some(Ok(verdict)) => ExitCode::from(if verdict.differences == 0 { 0 } else { DIFFERENCE }),
+        Some(Err(error)) => {
+            tracing::error!(%error, "nothing was verified");
+            let usage = matches!(error, CannotVerify::Store(_) | CannotVerify::NoLedger(_));
+            ExitCode::from(if usage { USAGE } else { UNSETTLED })
+        }
+        None => ExitCode::from(UNSETTLED),
+    }
 }
 
 /// Asks the running processor's /readyz.

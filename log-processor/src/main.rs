@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     match matches.subcommand() {
         Some(("status", flags)) => commands::status(&settings, flags.get_flag("json")),
         Some(("rejects", flags)) => commands::rejects(&settings, flags.get_flag("json")),
+        Some(("verify", flags)) => commands::verify(&settings, flags.get_flag("json")),
         Some(("health", _)) => commands::health(&settings),
         _ => {
             loaded.log_warnings();
@@ -51,6 +52,11 @@ fn commands_and_flags(command: Command) -> Command {
             Command::new("rejects")
                 .about("The rejected lines that are kept")
                 .arg(flag("json", "one JSON object a line")),
+        )
+        .subcommand(
+            Command::new("verify")
+                .about("Compares every request that the log makes with the store, and every statistics cell; exit 1 on a difference")
+                .arg(flag("json", "one JSON object for each difference")),
         )
         .subcommand(
             Command::new("health").about("Asks the running processor's /readyz; exit 0 when it is ready"),

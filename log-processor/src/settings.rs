@@ -26,6 +26,7 @@ pub static PROGRAM: Program = Program {
         ("log-processor --once --log-file-path access.log", "read a file to its end, store it, exit"),
         ("log-processor status --json", "where every line is: read, stored, rejected, in flight, lag"),
         ("log-processor rejects", "the rejected lines, each with its reason"),
+        ("log-processor verify", "every request that the log makes against every request in the store"),
     ],
     exit_codes: &[
         (0, "done, and everything that was read is settled"),

@@ -5,9 +5,9 @@ use std::sync::mpsc::Sender;
 
 use bytes::Bytes;
 use chrono::Utc;
-use logline::{LineParser, Reason, Zone, strip_byte_order_mark};
+use logline::{LineParser, Reason, Zone};
+use store::RequestStore;
 use store::embedded::{Reject, SettledSegment, StoredRequest};
-use store::{PlacedRequest, RequestStore, point_time_nanos};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -17,13 +17,9 @@ use crate::counters::Counters;
 use crate::delivery::{Delivery, RefusedLine};
 use crate::health::Health;
 use crate::lines::{Batch, Content, Lines, Settled};
+use crate::reading::{FUTURE_SECONDS, Place, TimeLimits, line_ranges, read_line, reject};
 use crate::tail::identity::marker_of;
 use crate::to_ledger::ToLedger;
-
-/// Stored lines ahead of the clock by more than this are counted `future_time`.
-const FUTURE_SECONDS: i64 = 300;
-/// How much of a rejected line is kept.
-pub const REJECT_KEPT_BYTES: usize = 1024;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -113,10 +109,7 @@ impl Work {
         retention: Option<std::time::Duration>,
         store: &S,
     ) -> Work {
-        let limits = TimeLimits {
-            oldest: stats::first_kept_second(clock_second, retention),
-            future: clock_second + FUTURE_SECONDS,
-        };
+        let limits = TimeLimits::at(clock_second, retention);
         let mut body = Vec::with_capacity(batch.bytes * 5 / 2);
         let mut lines = Vec::with_capacity(batch.lines);
         let mut pieces = Vec::with_capacity(batch.pieces.len());
@@ -129,7 +122,12 @@ impl Work {
                 continue;
             }
             for (start, end) in line_ranges(&piece.bytes) {
-                match read_line(piece, start, end, parser, limits) {
+                let place = Place {
+                    source: &piece.generation.source,
+                    start: piece.generation.start.get().copied(),
+                    offset: piece.span.start + start as u64,
+                };
+                match read_line(&piece.bytes, start..end, place, parser, limits) {
                     Ok(line) => {
                         store.encode(&line.request, &mut body);
                         lines.push(BodyLine {
@@ -210,72 +208,4 @@ impl Work {
         };
         batch.pieces.into_iter().zip(self.pieces).map(settle_one).collect()
     }
-}
-
-/// The ranges of the lines in some bytes, each without its newline; a last one without newline counts.
-fn line_ranges(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> + '_ {
-    let mut start = 0;
-    memchr::memchr_iter(b'\n', bytes).chain(std::iter::once(bytes.len())).filter_map(move |end| {
-        let range = (start, end);
-        start = end + 1;
-        // The end of the bytes is the end of a line only when no newline stands there.
-        (range.0 < bytes.len()).then_some(range)
-    })
-}
-
-#[derive(Clone, Copy, Debug)]
-struct TimeLimits {
-    /// The oldest second that is kept.
-    oldest: i64,
-    /// Seconds after this one are counted `future_time`.
-    future: i64,
-}
-
-/// A line that is to be stored.
-struct GoodLine<'a> {
-    request: PlacedRequest<'a>,
-    stored: StoredRequest,
-    future: bool,
-}
-
-fn read_line<'a>(
-    piece: &'a Lines,
-    start: usize,
-    end: usize,
-    parser: &mut LineParser,
-    limits: TimeLimits,
-) -> Result<GoodLine<'a>, Reject> {
-    let offset = piece.span.start + start as u64;
-    let line = &piece.bytes[start..end];
-    let text = if offset == 0 { strip_byte_order_mark(line) } else { line };
-    let record = parser.parse(text).map_err(|error| {
-        let detail = format!("column {}: expected {}", error.column, error.reason.expectation());
-        reject(offset, error.reason, detail, line)
-    })?;
-    if record.time.second < limits.oldest {
-        return Err(reject(offset, Reason::Retention, Reason::Retention.expectation().to_owned(), line));
-    }
-    let generation_start =
-        *piece.generation.start.get().expect("tail decides the start before a valid line leaves it");
-    let time_nanos = point_time_nanos(record.time, generation_start, offset);
-    let stored = StoredRequest {
-        customer: place_in(&piece.bytes, record.customer.as_str()),
-        path: record.path.map_or((0, 0), |path| place_in(&piece.bytes, path.as_str())),
-        status: record.status.code(),
-        latency_micros: record.latency.map_or(u64::MAX, |latency| latency.micros()),
-        time_nanos,
-    };
-    let request = PlacedRequest { source: &piece.generation.source, record, time_nanos };
-    Ok(GoodLine { request, stored, future: record.time.second > limits.future })
-}
-
-/// Where a text that was borrowed from `bytes` stands in them.
-fn place_in(bytes: &[u8], text: &str) -> (u32, u16) {
-    let from = text.as_ptr().addr() - bytes.as_ptr().addr();
-    let place = u32::try_from(from).expect("a piece is far below 4 GiB");
-    (place, u16::try_from(text.len()).expect("customer and path are below 64 KiB"))
-}
-
-fn reject(offset: u64, reason: Reason, detail: String, line: &[u8]) -> Reject {
-    Reject { offset, reason, detail, line: line[..line.len().min(REJECT_KEPT_BYTES)].to_vec() }
 }

@@ -116,8 +116,13 @@ impl Influx {
 
     /// Deletes a measurement.
     pub fn delete(&self, measurement: &str) {
+        self.delete_between(measurement, "1970-01-01T00:00:00Z", "2262-01-01T00:00:00Z");
+    }
+
+    /// Deletes the points of a measurement from one instant to before another.
+    pub fn delete_between(&self, measurement: &str, start: &str, stop: &str) {
         let body = json!({
-            "start": "1970-01-01T00:00:00Z", "stop": "2262-01-01T00:00:00Z",
+            "start": start, "stop": stop,
             "predicate": format!("_measurement=\"{measurement}\""),
         });
         let path = format!("/api/v2/delete?org={ORG}&bucket={BUCKET}");

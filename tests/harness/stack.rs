@@ -189,6 +189,12 @@ impl Stack {
         text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
     }
 
+    /// `verify`, whatever comes of it.
+    pub fn verify(&self, args: &[&str]) -> Output {
+        let args = [&["verify"], args].concat();
+        self.command("log-processor", &args, &[]).output().expect("the program starts")
+    }
+
     /// Waits until the status is as wished.
     pub fn until(&self, deadline: Duration, what: &str, wish: impl Fn(&Value) -> bool) -> Value {
         eventually(deadline, what, || {

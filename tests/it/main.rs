@@ -16,3 +16,4 @@ mod second_instance;
 mod stats_million;
 mod tidy;
 mod torn_writes;
+mod verify;

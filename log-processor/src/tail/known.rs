@@ -62,7 +62,8 @@ impl Known {
             file: (record.seen.device, record.seen.inode),
             size: record.size_bytes.max(record.seen.settled_offset),
             skipped: record.seen.state == GenerationState::Skipped,
-            finished: record.seen.state == GenerationState::Finished,
+            // A skipped one is left as it is: to finish it would make it one that was read.
+            finished: record.seen.state != GenerationState::Open,
             cut: false,
         }
     }

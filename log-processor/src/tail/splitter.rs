@@ -4,7 +4,7 @@ use bytes::Bytes;
 use logline::LineParser;
 
 use crate::lines::Content;
-use crate::worker::REJECT_KEPT_BYTES;
+use crate::reading::REJECT_KEPT_BYTES;
 
 /// The NULs before a line are kept up to here: so few that they cannot make a line of the usual length too long.
 const HOLE_KEPT_BYTES: usize = 64 << 10;

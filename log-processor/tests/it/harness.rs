@@ -89,7 +89,13 @@ impl Bench {
     /// Runs to the end and expects an exit code.
     pub(crate) fn expect(&self, args: &[&str], code: i32) -> Output {
         let output = self.run(args);
-        assert_eq!(output.status.code(), Some(code), "{args:?}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{args:?}\n{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         output
     }
 

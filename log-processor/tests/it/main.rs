@@ -6,3 +6,4 @@ mod once;
 mod rotation;
 mod stop;
 mod store_faults;
+mod verify;

@@ -224,3 +224,16 @@ fn a_damaged_day_of_one_customer_is_refused_naming_customer_and_window() {
     }
     assert_eq!(bench.status()["lines_stored"], 500);
 }
+
+#[test]
+fn a_file_that_was_skipped_stays_skipped_at_the_second_start() {
+    let bench = Bench::new();
+    bench.append_to("api.log.1", lines(0, 20).as_bytes());
+    bench.append(&lines(20, 30));
+    bench.expect(&["--once"], 0);
+    bench.expect(&["--once"], 0);
+    // A late line in it belongs to what is not to be read.
+    bench.append_to("api.log.1", lines(40, 41).as_bytes());
+    bench.expect(&["--once"], 0);
+    assert_eq!(bench.status()["lines_stored"], 10);
+}

@@ -3,6 +3,7 @@
 //! Changed in one transaction: how far each generation is settled, the statistics cells of everything settled so far, the rejected lines
 //! and the newest raw requests. So whatever instant the process dies, position and statistics agree (K2).
 
+mod audit;
 mod cell_rows;
 mod cells;
 mod check;
@@ -30,6 +31,7 @@ mod tests;
 mod types;
 mod view;
 
+pub use audit::{RawExtent, RawRequest, StoredCell};
 pub use check::check_cells;
 pub use ledger::{LEDGER_FILE, Ledger};
 pub use reader::EmbeddedStats;

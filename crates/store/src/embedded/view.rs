@@ -1,4 +1,5 @@
-//! The ledger as somebody sees it who only looks: `log-processor status` while no processor runs, and `log-processor rejects`.
+//! The ledger as somebody sees it who only looks: `log-processor status` while no processor runs, `log-processor rejects` and
+//! `log-processor verify`.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -130,6 +131,18 @@ impl LedgerView {
     /// The ledger is damaged or cannot be read.
     pub fn rejects(&self) -> Result<Vec<KeptReject>, LedgerError> {
         self.read_rejects().map_err(|fault| fault.into_ledger_error(&self.path))
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    pub(super) fn told(&self, fault: Fault) -> LedgerError {
+        fault.into_ledger_error(&self.path)
     }
 
     fn read_rejects(&self) -> Result<Vec<KeptReject>, Fault> {

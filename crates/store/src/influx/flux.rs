@@ -31,6 +31,13 @@ impl Params {
         self.with(name, json!({ "type": "DateTimeLiteral", "value": text }))
     }
 
+    /// An instant, in nanoseconds since 1970.
+    pub(super) fn nanos(self, name: &'static str, nanos: i64) -> Params {
+        let text =
+            chrono::DateTime::from_timestamp_nanos(nanos).to_rfc3339_opts(chrono::SecondsFormat::Nanos, true);
+        self.with(name, json!({ "type": "DateTimeLiteral", "value": text }))
+    }
+
     /// The range of all time.
     pub(super) fn every_second(self) -> Params {
         self.second("start", i64::MIN).second("stop", i64::MAX)
@@ -170,6 +177,25 @@ from(bucket: params.bucket)
     |> range(start: params.start, stop: params.stop)
     |> filter(fn: (r) => r._measurement == "{measurement}" and r.{source} == params.source)
     |> last()
+"#
+    )
+}
+
+/// The first line of the question for stored requests.
+pub(super) const STORED_REQUESTS_MARK: &str = "// tailgauge: stored requests";
+
+/// The fields of the requests of `params.source` (of the default log, which carries no source, with `main`) from `params.start` to before `params.stop`, one row each.
+pub(super) fn stored_requests_script(main: bool) -> String {
+    let (measurement, source) = (requests::MEASUREMENT, requests::SOURCE);
+    let (customer_id, success) = (requests::CUSTOMER_ID, requests::SUCCESS);
+    let (duration, path, status) = (requests::DURATION, requests::REQUEST_PATH, requests::STATUS_CODE);
+    let whose = if main { format!("not exists r.{source}") } else { format!("r.{source} == params.source") };
+    format!(
+        r#"{STORED_REQUESTS_MARK}
+from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and (r._field == "{duration}" or r._field == "{path}" or r._field == "{status}") and {whose})
+    |> keep(columns: ["_time", "_value", "_field", "{customer_id}", "{success}"])
 "#
     )
 }

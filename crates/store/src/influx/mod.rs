@@ -13,6 +13,7 @@ mod query;
 mod read;
 mod registry;
 mod schema;
+mod stored;
 mod trouble;
 mod write;
 
@@ -23,4 +24,5 @@ pub mod testing;
 
 pub use config::{ConfigError, Gzip, InfluxConfig, InfluxUrl, Onboarding, Token};
 pub use read::InfluxStats;
+pub use stored::{RequestField, StoredField};
 pub use write::InfluxRequests;

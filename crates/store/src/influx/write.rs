@@ -32,6 +32,10 @@ impl InfluxRequests {
         &self.config
     }
 
+    pub(super) fn http(&self) -> &Http {
+        &self.http
+    }
+
     async fn post(&self, body: Bytes) -> Result<(), Trouble> {
         let query =
             [("org", self.config.org.as_str()), ("bucket", self.config.bucket.as_str()), ("precision", "ns")];

@@ -1,8 +1,8 @@
 //! A stand-in for InfluxDB 2 inside the test's own process: takes writes, keeps points by their identity as InfluxDB does, and misbehaves on demand (refuses, stalls,
 //! cuts, keeps the acknowledgement to itself). For tests only (feature `fake`); it runs on threads of its own, so any kind of test can use it.
 //!
-//! It answers `/health`, `/ready`, the look-up and creation of a bucket, `/api/v2/write`, and of `/api/v2/query` just two questions, known by the comment in their first line: a source's generations
-//! and its owner. Statistics are asked of a real InfluxDB.
+//! It answers `/health`, `/ready`, the look-up and creation of a bucket, `/api/v2/write`, and of `/api/v2/query` just the processor's own questions, known by the comment in their first line: a source's generations,
+//! its owner, its stored requests. Statistics are asked of a real InfluxDB.
 
 mod http;
 mod line;
@@ -204,6 +204,19 @@ impl FakeInflux {
     /// All points of a measurement, by tags and time.
     pub fn points(&self, measurement: &str) -> Vec<Point> {
         self.shared.lock().points.of(measurement).collect()
+    }
+
+    /// Forgets the points for which `keep` says no, as somebody does who deletes by hand; all of them, as when the bucket is deleted and made anew.
+    pub fn retain(&self, keep: impl Fn(&Point) -> bool) {
+        self.shared.lock().points.retain(keep);
+    }
+
+    /// Takes line protocol, as from somebody who writes by hand.
+    ///
+    /// # Errors
+    /// The line that cannot be read, and why.
+    pub fn write_by_hand(&self, body: &str) -> Result<(), (String, String)> {
+        self.shared.lock().points.store(body)
     }
 
     /// Stops: nobody listens any more, and all connections are cut. What was stored goes on with [`FakeInflux::start_again`].

@@ -48,6 +48,21 @@ impl Points {
         }
     }
 
+    /// Forgets the points for which `keep` says no, as somebody does who deletes by hand.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Point) -> bool) {
+        for ((measurement, tags), points) in &mut self.series {
+            points.retain(|time_nanos, fields| {
+                keep(&Point {
+                    measurement: measurement.clone(),
+                    tags: tags.clone(),
+                    fields: read(fields),
+                    time_nanos: *time_nanos,
+                })
+            });
+        }
+        self.series.retain(|_, points| !points.is_empty());
+    }
+
     /// All points of a measurement, by tags and time.
     pub(super) fn of<'a>(&'a self, measurement: &'a str) -> impl Iterator<Item = Point> + 'a {
         self.series_of(measurement).flat_map(|((measurement, tags), points)| {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::http::{Answer, Request};
 use super::line::FieldValue;
 use super::{Fault, SeenWrite, Shared, State};
-use crate::influx::flux::{GENERATIONS_MARK, OWNER_MARK};
+use crate::influx::flux::{GENERATIONS_MARK, OWNER_MARK, STORED_REQUESTS_MARK};
 use crate::influx::schema::{generations, processors, requests};
 
 /// Answers the requests of a connection until either side closes it.
@@ -192,7 +192,7 @@ fn wait(shared: &Shared, patience: Option<std::time::Duration>, happened: impl F
     }
 }
 
-/// The two questions that the processor asks.
+/// The questions that the processor asks.
 fn query(request: &Request, state: &State) -> Answer {
     let question: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let script = question["query"].as_str().unwrap_or_default();
@@ -227,10 +227,43 @@ fn query(request: &Request, state: &State) -> Answer {
                 rows.push_str(&format!(",,,{name},{},\r\n", cell(value)));
             }
         }
+    } else if script.starts_with(STORED_REQUESTS_MARK) {
+        stored_requests(&question, state, &mut rows);
     } else {
         return Answer::error(400, "invalid", "the stand-in answers no statistics: ask a real InfluxDB");
     }
     Answer::new(200, rows).with("Content-Type", "text/csv; charset=utf-8")
+}
+
+/// The fields of the requests of a source in a range of time.
+fn stored_requests(question: &Value, state: &State, rows: &mut String) {
+    let (source, from, to) =
+        (param(question, "source"), instant(question, "start"), instant(question, "stop"));
+    let (customer_id, success) = (requests::CUSTOMER_ID, requests::SUCCESS);
+    rows.push_str(&format!(",result,_time,_field,_value,{customer_id},{success}\r\n"));
+    for point in state.points.of(requests::MEASUREMENT).filter(|point| (from..to).contains(&point.time_nanos))
+    {
+        let tag = |name: &str| point.tags.get(name).map_or("", String::as_str);
+        let of = point.tags.get(requests::SOURCE).map_or(requests::MAIN_SOURCE, String::as_str);
+        if of != source {
+            continue;
+        }
+        let time = chrono::DateTime::from_timestamp_nanos(point.time_nanos).to_rfc3339();
+        for (name, value) in &point.fields {
+            let (customer, success) = (quoted(tag(customer_id)), tag(success));
+            rows.push_str(&format!(",,{time},{name},{},{customer},{success}\r\n", cell(value)));
+        }
+    }
+}
+
+/// A value of the question that is an instant, in nanoseconds since 1970.
+fn instant(question: &Value, name: &str) -> i64 {
+    let time = chrono::DateTime::parse_from_rfc3339(&param(question, name)).ok();
+    time.and_then(|time| time.timestamp_nanos_opt()).unwrap_or_default()
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
 }
 
 fn param(question: &Value, name: &str) -> String {
@@ -245,6 +278,6 @@ fn cell(value: &FieldValue) -> String {
         FieldValue::Float(value) => value.to_string(),
         FieldValue::Integer(value) => value.to_string(),
         FieldValue::Boolean(value) => value.to_string(),
-        FieldValue::Text(value) => format!("\"{}\"", value.replace('"', "\"\"")),
+        FieldValue::Text(value) => quoted(value),
     }
 }
