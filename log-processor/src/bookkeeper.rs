@@ -17,6 +17,7 @@ use crate::counters::Counters;
 use crate::frontier::Frontier;
 use crate::health::{Concern, Health, Severity};
 use crate::lines::Settled;
+use crate::statements::Statements;
 use crate::to_ledger::ToLedger;
 
 /// What may wait in memory for a commit, whatever the last one cost.
@@ -63,6 +64,8 @@ pub struct Surroundings {
     pub settled: Arc<std::sync::Mutex<HashMap<GenerationId, u64>>>,
     /// Where durability is told.
     pub durable: watch::Sender<Durable>,
+    /// What the store has confirmed: made durable here.
+    pub statements: Arc<Statements>,
     /// Ends all patience.
     pub give_up: CancellationToken,
 }
@@ -111,7 +114,7 @@ impl Bookkeeper {
 
     /// Works until everyone who could tell it something is gone, then commits the rest.
     pub fn run(mut self, messages: &Receiver<ToLedger>) -> Ended {
-        match self.work(messages).and_then(|()| self.commit()) {
+        match self.work(messages).and_then(|()| self.commit()).and_then(|()| self.save_confirmed()) {
             Ok(()) => Ended::Saved,
             Err(error) => {
                 self.surroundings.health.raise(Concern::Ledger, Severity::NeedsAction, &error.to_string());
@@ -279,6 +282,7 @@ impl Bookkeeper {
         {
             self.as_of_noted = Instant::now();
             self.persist(|ledger| ledger.set_as_of(as_of))?;
+            self.save_confirmed()?;
             self.tell();
         }
         Ok(())
@@ -298,6 +302,14 @@ impl Bookkeeper {
         self.as_of_noted = self.last_commit;
         self.surroundings.counters.commit_seconds.observe(self.last_commit_took.as_secs_f64());
         self.tell();
+        self.save_confirmed()
+    }
+
+    /// What the store has confirmed since the last time.
+    fn save_confirmed(&mut self) -> Result<(), LedgerError> {
+        for (source, memory) in self.surroundings.statements.take_unsaved() {
+            self.persist(|ledger| ledger.set_store_memory(&source, memory))?;
+        }
         Ok(())
     }
 

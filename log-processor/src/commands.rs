@@ -9,10 +9,13 @@ use store::RequestStore;
 use store::embedded::{EmbeddedRequests, GenerationState, Ledger, LedgerError, LedgerOptions, LedgerView};
 use store::influx::InfluxRequests;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
 use crate::checkup::Checkup;
+use crate::ownership::Refused;
 use crate::pipeline::{self, Outcome};
+use crate::replay::{self, CannotReplay};
 use crate::report::{Facts, FileReport, Status};
 use crate::settings::{Settings, StoreChoice};
 use crate::socket;
@@ -65,20 +68,9 @@ async fn run_store(settings: Settings, mode: Mode) -> u8 {
 }
 
 async fn run_with<S: RequestStore>(settings: Settings, store: S, stop: Stop, mode: Mode) -> u8 {
-    let embedded = matches!(settings.store, StoreChoice::Embedded);
-    let options = LedgerOptions {
-        retention: settings.retention,
-        raw_requests_max: if embedded { settings.raw_requests_max } else { 0 },
-        raw_requests_age: settings
-            .raw_requests_age
-            .unwrap_or(std::time::Duration::from_secs(u64::from(u32::MAX))),
-    };
-    let ledger = match Ledger::open(&settings.state_dir, options, Utc::now().timestamp()) {
+    let ledger = match Ledger::open(&settings.state_dir, ledger_options(&settings), Utc::now().timestamp()) {
         Ok(ledger) => ledger,
-        Err(error) => {
-            tracing::error!(%error, "the ledger cannot be used");
-            return if matches!(error, LedgerError::InUse { .. }) { OWNED } else { UNSETTLED };
-        }
+        Err(error) => return ledger_unusable(&error),
     };
     let checkup = match Checkup::begin(settings.state_dir.clone()).await {
         Ok(checkup) => checkup,
@@ -92,8 +84,19 @@ async fn run_with<S: RequestStore>(settings: Settings, store: S, stop: Stop, mod
         Ok(outcome) => conclude(&outcome, mode),
         Err(refused) => {
             tracing::error!(error = %refused, "refused");
-            OWNED
+            if matches!(refused, Refused::Owned { .. }) { OWNED } else { UNSETTLED }
         }
+    }
+}
+
+fn ledger_options(settings: &Settings) -> LedgerOptions {
+    let embedded = matches!(settings.store, StoreChoice::Embedded);
+    LedgerOptions {
+        retention: settings.retention,
+        raw_requests_max: if embedded { settings.raw_requests_max } else { 0 },
+        raw_requests_age: settings
+            .raw_requests_age
+            .unwrap_or(std::time::Duration::from_secs(u64::from(u32::MAX))),
     }
 }
 
@@ -250,6 +253,77 @@ pub fn verify(settings: &Settings, json: bool) -> ExitCode {
         }
         None => ExitCode::from(UNSETTLED),
     }
+}
+
+/// Sends the log's files to the store again.
+pub fn replay(settings: Settings) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(replay_store(&settings));
+            runtime.shutdown_background();
+            ExitCode::from(code)
+        }
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            ExitCode::from(UNSETTLED)
+        }
+    }
+}
+
+async fn replay_store(settings: &Settings) -> u8 {
+    let StoreChoice::Influx(config) = &settings.store else {
+        tracing::error!("there is nothing to send to: the embedded store is the ledger itself");
+        return USAGE;
+    };
+    let store = match InfluxRequests::new(config.as_ref().clone()) {
+        Ok(store) => store,
+        Err(error) => {
+            tracing::error!(%error, "INFLUXDB_URL cannot be used");
+            return USAGE;
+        }
+    };
+    match LedgerView::open(&settings.state_dir) {
+        Ok(Some(_)) => {}
+        Ok(None) => {
+            tracing::error!(state_dir = %settings.state_dir.display(), "there is no ledger, so nothing was sent before: a start reads and sends everything");
+            return USAGE;
+        }
+        Err(error) => return ledger_unusable(&error),
+    }
+    let ledger = match Ledger::open(&settings.state_dir, ledger_options(settings), Utc::now().timestamp()) {
+        Ok(ledger) => ledger,
+        Err(error) => return ledger_unusable(&error),
+    };
+    let stop = match Stop::on_signal(UNSETTLED) {
+        Ok(stop) => stop,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be received");
+            return UNSETTLED;
+        }
+    };
+    let token = CancellationToken::new();
+    let follower = token.clone();
+    tokio::spawn(async move {
+        stop.stopped().await;
+        follower.cancel();
+    });
+    match replay::replay(settings, ledger, store, token).await {
+        Ok(sent) => {
+            print(&format!("replay: {sent}\n"));
+            0
+        }
+        Err(error) => {
+            tracing::error!(%error, "not everything was sent");
+            let owned = matches!(error, CannotReplay::Refused(Refused::Owned { .. }));
+            if owned { OWNED } else { UNSETTLED }
+        }
+    }
+}
+
+/// Says why the ledger cannot be used.
+fn ledger_unusable(error: &LedgerError) -> u8 {
+    tracing::error!(%error, "the ledger cannot be used");
+    if matches!(error, LedgerError::InUse { .. }) { OWNED } else { UNSETTLED }
 }
 
 /// Asks the running processor's /readyz.

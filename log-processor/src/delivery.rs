@@ -13,6 +13,9 @@ use crate::health::{Concern, Health, StoreWay};
 use crate::patience::tell;
 use crate::retry::Backoff;
 
+/// How often it is looked whether a store that has forgotten something is whole again.
+const WIPED_PAUSE: Duration = Duration::from_millis(200);
+
 /// A line that the store refuses alone.
 #[derive(Debug)]
 pub struct RefusedLine {
@@ -52,6 +55,10 @@ impl<S: RequestStore> Delivery<'_, S> {
         let mut backoff = Backoff::default();
         let way = self.health.store_way(Concern::Writing);
         while let Some(range) = waiting.pop() {
+            // What would be stored now would hide that what was settled before is missing.
+            while self.health.has(Concern::Wiped) {
+                self.pause(WIPED_PAUSE).await?;
+            }
             let from = range.start.checked_sub(1).map_or(0, |before| line_ends[before]);
             let part = body.slice(from..line_ends[range.end - 1]);
             let Err(trouble) = self.attempt(&way, part).await? else {

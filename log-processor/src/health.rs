@@ -28,6 +28,10 @@ pub enum Concern {
     Ownership,
     /// A file that fits LOG_FILE_PATH cannot be followed.
     Sources,
+    /// The store has forgotten what it once confirmed: it was wiped, or restored from an older copy.
+    Wiped,
+    /// What the store acknowledged does not read back.
+    ReadBack,
 }
 
 /// How bad it is, by consequence.
@@ -110,6 +114,11 @@ impl Health {
         if over {
             tracing::info!(concern = ?concern, "repaired, going on");
         }
+    }
+
+    /// Whether this trouble is there now.
+    pub fn has(&self, concern: Concern) -> bool {
+        self.lock().of(concern).next().is_some()
     }
 
     /// A new way to the store, so far without trouble.

@@ -23,9 +23,11 @@ fn main() -> ExitCode {
         Some(("status", flags)) => commands::status(&settings, flags.get_flag("json")),
         Some(("rejects", flags)) => commands::rejects(&settings, flags.get_flag("json")),
         Some(("verify", flags)) => commands::verify(&settings, flags.get_flag("json")),
+        Some(("replay", _)) => commands::replay(settings),
         Some(("health", _)) => commands::health(&settings),
         _ => {
             loaded.log_warnings();
+            let settings = Settings { accept_store: matches.get_flag("accept-store"), ..settings };
             let mode = match (matches.get_flag("once"), matches.get_flag("final")) {
                 (false, false) => Mode::Follow,
                 (_, take_last) => Mode::Drain { take_last },
@@ -45,6 +47,10 @@ fn commands_and_flags(command: Command) -> Command {
             "drain the files to their ends, settle everything, exit; an unfinished last line stays",
         ))
         .arg(flag("final", "as --once, and take an unfinished last line too"))
+        .arg(flag(
+            "accept-store",
+            "go on with a store that has lost what it had confirmed (wiped, restored), without what is missing",
+        ))
         .subcommand(
             Command::new("status").about("Where every line is").arg(flag("json", "as one JSON object")),
         )
@@ -57,6 +63,10 @@ fn commands_and_flags(command: Command) -> Command {
             Command::new("verify")
                 .about("Compares every request that the log makes with the store, and every statistics cell; exit 1 on a difference")
                 .arg(flag("json", "one JSON object for each difference")),
+        )
+        .subcommand(
+            Command::new("replay")
+                .about("Sends every settled line of the log's files to the store again and counts nothing twice; no processor may run"),
         )
         .subcommand(
             Command::new("health").about("Asks the running processor's /readyz; exit 0 when it is ready"),

@@ -24,10 +24,12 @@ use crate::companions::{Watched, probe, spawn_endpoints, watch_checkup, watch_fi
 use crate::counters::Counters;
 use crate::ending::{self, End};
 use crate::health::Health;
-use crate::ownership::{Heartbeat, Refused};
+use crate::ownership::{Heartbeat, Refused, WhenWiped};
 use crate::patience::patiently;
+use crate::reading::TimeLimits;
 use crate::report::{Facts, FileReports, Status, with_settled};
 use crate::settings::Settings;
+use crate::statements::Statements;
 use crate::tail::books::BooksLine;
 use crate::tail::disk::RealDisk;
 use crate::tail::follower::{Follower, State};
@@ -73,6 +75,7 @@ pub(crate) struct Common<S> {
     pub(crate) counters: Arc<Counters>,
     pub(crate) files: Arc<FileReports>,
     pub(crate) settled: Arc<Mutex<HashMap<GenerationId, u64>>>,
+    pub(crate) statements: Arc<Statements>,
     pub(crate) durable: watch::Receiver<Durable>,
 }
 
@@ -111,6 +114,10 @@ pub async fn run<S: RequestStore>(
 ) -> Result<Outcome, Refused> {
     raise_file_limit();
     let ledger_id = ledger.id().to_owned();
+    let followed = if store.remembers() { settings.sources.paths().logs } else { vec![] };
+    let followed = followed.into_iter().map(|(source, _)| source);
+    let statements = Statements::of_ledger(&ledger, followed, Utc::now().timestamp())
+        .map_err(|error| Refused::Ledger(error.to_string()))?;
     let account = Arc::new(Account::new(ledger.totals()));
     let (durable_sender, durable) =
         watch::channel(Durable { commit: ledger.commit_number(), as_of_micros: None });
@@ -121,6 +128,7 @@ pub async fn run<S: RequestStore>(
         counters: Arc::new(Counters::default()),
         files: Arc::default(),
         settled: Arc::default(),
+        statements: Arc::new(statements),
         durable,
     });
     // Ends everything that only accompanies the pipeline: heartbeat, probe, endpoints.
@@ -134,6 +142,13 @@ pub async fn run<S: RequestStore>(
         ledger: ledger_id.clone(),
         durable: common.durable.clone(),
         health: Arc::clone(&common.health),
+        statements: Arc::clone(&common.statements),
+        when_wiped: match mode {
+            _ if settings.accept_store => WhenWiped::Accept,
+            Mode::Follow => WhenWiped::Wait,
+            Mode::Drain { .. } => WhenWiped::Refuse,
+        },
+        oldest_second: TimeLimits::at(Utc::now().timestamp(), settings.retention).oldest,
     };
     companions.spawn(probe(Arc::clone(&common), over.clone()));
     let watched = Watched::default();
@@ -249,6 +264,7 @@ async fn flow<S: RequestStore>(
         counters: Arc::clone(&common.counters),
         settled: Arc::clone(&common.settled),
         durable,
+        statements: Arc::clone(&common.statements),
         give_up: give_up.clone(),
     };
     let bookkeeper =

@@ -27,14 +27,15 @@ pub static PROGRAM: Program = Program {
         ("log-processor status --json", "where every line is: read, stored, rejected, in flight, lag"),
         ("log-processor rejects", "the rejected lines, each with its reason"),
         ("log-processor verify", "every request that the log makes against every request in the store"),
+        ("log-processor replay", "send the log's files once more, for an InfluxDB that was wiped"),
     ],
     exit_codes: &[
         (0, "done, and everything that was read is settled"),
         (1, "a check found a difference, or health is not ready"),
-        (2, "a setting is wrong, or there is nothing to read"),
+        (2, "a setting is wrong, or there is nothing to read, verify or replay"),
         (
             3,
-            "stopped with lines not settled (in flight, or unread because the store was never reached or a drain was cut short; they are read again at the next start), or the ledger cannot be used",
+            "stopped with lines not settled (in flight, or unread because the store was never reached or a drain was cut short; they are read again at the next start), or ledger or store cannot be used",
         ),
         (4, "refused: another processor owns the ledger or the source"),
     ],
@@ -170,6 +171,8 @@ pub struct Settings {
     pub metrics_bind: Option<SocketAddr>,
     /// Logging.
     pub telemetry: Telemetry,
+    /// `--accept-store`: go on with a store that has forgotten what it had confirmed. A decision for one start, so no setting.
+    pub accept_store: bool,
 }
 
 impl Settings {
@@ -221,6 +224,7 @@ impl Settings {
             zone,
             metrics_bind,
             telemetry,
+            accept_store: false,
         })
     }
 }

@@ -130,6 +130,28 @@ impl Influx {
         assert_eq!(answer.status, 204, "{}", answer.text());
     }
 
+    /// Deletes the bucket and makes it anew, as an operator might.
+    pub fn renew_bucket(&self) {
+        let authorization = format!("Token {TOKEN}");
+        let ask = |method: &str, path: &str, body: &str, expected: u16| {
+            let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+            let answer = http::ask(method, &self.address, path, &headers, body.as_bytes())
+                .expect("an answer of InfluxDB");
+            assert_eq!(answer.status, expected, "{method} {path}: {}", answer.text());
+            answer
+        };
+        let buckets = ask("GET", &format!("/api/v2/buckets?name={BUCKET}"), "", 200).json();
+        let bucket = &buckets["buckets"][0];
+        let id = |name: &str| bucket[name].as_str().expect("a bucket has ids").to_owned();
+        let body = json!({ "orgID": id("orgID"), "name": BUCKET, "retentionRules": [] });
+        ask("DELETE", &format!("/api/v2/buckets/{}", id("id")), "", 204);
+        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        let made = http::ask("POST", &self.address, "/api/v2/buckets", &headers, body.to_string().as_bytes())
+            .expect("an answer of InfluxDB");
+        // A processor that runs makes its bucket by itself.
+        assert!(matches!(made.status, 201 | 422), "{}", made.text());
+    }
+
     /// How many requests it holds: points of `api_requests`, told by each of the three fields.
     pub fn requests(&self) -> u64 {
         let counts = ["duration", "status_code", "request_path"].map(|field| {

@@ -17,3 +17,4 @@ mod stats_million;
 mod tidy;
 mod torn_writes;
 mod verify;
+mod wiped;

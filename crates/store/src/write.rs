@@ -80,6 +80,8 @@ pub struct Owner {
     pub as_of_micros: Option<i64>,
     /// It stopped cleanly and claims nothing any more.
     pub released: bool,
+    /// The place of this statement among all that were made about the source: the one with the greatest is the last word. A statement at the same place is overwritten.
+    pub mark_nanos: i64,
 }
 
 /// What the processor asks of a store. Implemented by `influx::InfluxRequests` and `embedded::EmbeddedRequests`.
@@ -108,6 +110,20 @@ pub trait RequestStore: Send + Sync + 'static {
 
     /// The last owner of a source, if any ever was.
     fn owner(&self, source: &str) -> impl Future<Output = Result<Option<Owner>, Trouble>> + Send;
+
+    /// What was said at the places in `[from_nanos, to_nanos)` ([`Owner::mark_nanos`]), in their order.
+    fn statements(
+        &self,
+        source: &str,
+        from_nanos: i64,
+        to_nanos: i64,
+    ) -> impl Future<Output = Result<Vec<Owner>, Trouble>> + Send;
+
+    /// Whether it can be asked for what it was told: one that cannot is never found to have been wiped.
+    fn remembers(&self) -> bool;
+
+    /// How long the store keeps anything at all; `None` for ever, or when it does not say.
+    fn keeps_for(&self) -> impl Future<Output = Result<Option<Duration>, Trouble>> + Send;
 
     /// Says that this ledger owns a source (heartbeat), or no longer does.
     fn publish_owner(&self, owner: &Owner) -> impl Future<Output = Result<(), Trouble>> + Send;

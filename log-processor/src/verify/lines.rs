@@ -152,6 +152,25 @@ impl LineReader {
         read
     }
 
+    /// Visits all requests of a file, in its order; how many are older than the retention.
+    pub(crate) fn read_whole(&mut self, part: &Part, mut visit: impl FnMut(Line<'_>)) -> io::Result<u64> {
+        let limits = self.limits;
+        let mut too_old = 0;
+        let mut files = std::mem::take(&mut self.files);
+        let read = files.for_each_piece(part, part.from..part.end, |piece| {
+            self.for_each_line_of(part, &piece, TimeLimits { oldest: i64::MIN, ..limits }, |line| {
+                if line.good.request.record.time.second < limits.oldest {
+                    too_old += 1;
+                } else {
+                    visit(line);
+                }
+            });
+        });
+        self.files = files;
+        read?;
+        Ok(too_old)
+    }
+
     fn for_each_line_of(
         &mut self,
         part: &Part,

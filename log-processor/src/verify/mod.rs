@@ -5,9 +5,9 @@
 
 mod cells;
 mod compare;
-mod files;
+pub(crate) mod files;
 mod kept;
-mod lines;
+pub(crate) mod lines;
 mod plan;
 mod report;
 mod source;
@@ -147,7 +147,9 @@ pub async fn verify(
 }
 
 /// The lines that the store refused alone, as far as the ledger lists them, and how many it does not list.
-fn refused_lines(view: Option<&LedgerView>) -> Result<(HashSet<(GenerationId, u64)>, u64), LedgerError> {
+pub(crate) fn refused_lines(
+    view: Option<&LedgerView>,
+) -> Result<(HashSet<(GenerationId, u64)>, u64), LedgerError> {
     let Some(view) = view else { return Ok((HashSet::new(), 0)) };
     let rejects = view.rejects()?;
     let refused: HashSet<_> = rejects

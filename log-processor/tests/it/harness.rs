@@ -104,6 +104,7 @@ impl Bench {
         self.start_with(&[])
     }
 
+    /// Starts with these arguments.
     pub(crate) fn start_with(&self, args: &[&str]) -> Running {
         let stderr =
             self.path(&format!("stderr.{}", fs::read_dir(self.folder.path()).expect("a folder").count()));

@@ -3,7 +3,9 @@
 mod files;
 mod harness;
 mod once;
+mod replay;
 mod rotation;
 mod stop;
 mod store_faults;
 mod verify;
+mod wiped;

@@ -212,6 +212,7 @@ fn a_thousand_files_are_followed_and_one_flood_starves_nobody() {
     }
     bench.set("LOG_FILE_PATH", "logs/*.log");
     let _processor = bench.start();
+    bench.until("all are followed", |status| status["files"].as_array().map(Vec::len) == Some(1000));
     bench.append_to("logs/f0.log", lines(0, 100_000).as_bytes());
     for number in 1..1000 {
         bench.append_to(&format!("logs/f{number}.log"), lines(number, number + 1).as_bytes());

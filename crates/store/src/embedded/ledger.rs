@@ -10,11 +10,13 @@
 //! at 8 MiB (250,000 requests, or 80,000 with raw ones) waiting longer gains nothing. A commit now and then is needed even when no lines come,
 //! because only commits drop what has grown old.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::cells::{Observation, PendingCells};
+use super::confirmed::{self, StoreMemory};
 use super::customers::{CustomerIndex, Customers};
 
 use super::fault::Fault;
@@ -340,6 +342,23 @@ impl Ledger {
         meta.write(&self.connection).map_err(|fault| fault.into_ledger_error(&self.path))?;
         self.meta = meta;
         Ok(())
+    }
+
+    /// What the store has confirmed, by source.
+    ///
+    /// # Errors
+    /// The ledger cannot be read, or it is damaged.
+    pub fn store_memory(&self) -> Result<BTreeMap<String, StoreMemory>, LedgerError> {
+        confirmed::read(&self.connection).map_err(|fault| fault.into_ledger_error(&self.path))
+    }
+
+    /// Remembers what the store has confirmed about a source. Durable at once (a power cut may take it back); does not change the commit number.
+    ///
+    /// # Errors
+    /// As [`Ledger::commit`].
+    pub fn set_store_memory(&mut self, source: &str, memory: StoreMemory) -> Result<(), LedgerError> {
+        confirmed::write(&mut self.connection, source, memory)
+            .map_err(|fault| fault.into_ledger_error(&self.path))
     }
 
     /// Totals, with what was applied and not yet committed.

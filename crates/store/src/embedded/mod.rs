@@ -8,6 +8,7 @@ mod cell_rows;
 mod cells;
 mod check;
 mod checksum;
+mod confirmed;
 mod counters;
 mod customers;
 mod fault;
@@ -33,6 +34,7 @@ mod view;
 
 pub use audit::{RawExtent, RawRequest, StoredCell};
 pub use check::check_cells;
+pub use confirmed::{Confirmed, StoreMemory};
 pub use ledger::{LEDGER_FILE, Ledger};
 pub use reader::EmbeddedStats;
 pub use requests::EmbeddedRequests;

@@ -1,6 +1,8 @@
 //! The write side of the embedded store: nothing to do, because its requests travel with the ledger's own transaction
 //! ([`super::Ledger::apply`]), and the ledger itself knows the generations and the owner.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::{Owner, PlacedRequest, RequestStore, StoredGeneration, Trouble};
@@ -31,6 +33,19 @@ impl RequestStore for EmbeddedRequests {
 
     /// None: the ledger's lock keeps a second processor away.
     async fn owner(&self, _source: &str) -> Result<Option<Owner>, Trouble> {
+        Ok(None)
+    }
+
+    /// None: it is the ledger itself that would have to be wiped.
+    async fn statements(&self, _source: &str, _from: i64, _to: i64) -> Result<Vec<Owner>, Trouble> {
+        Ok(Vec::new())
+    }
+
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    async fn keeps_for(&self) -> Result<Option<Duration>, Trouble> {
         Ok(None)
     }
 

@@ -168,6 +168,21 @@ from(bucket: params.bucket)
     )
 }
 
+/// The first line of the question for what was said about a source.
+pub(super) const STATEMENTS_MARK: &str = "// tailgauge: statements about a source";
+
+/// The points of `params.source` from `params.start` to before `params.stop`: one row for each field, with `_time`, `_field` and `_value`.
+pub(super) fn statements_script() -> String {
+    let (measurement, source) = (processors::MEASUREMENT, processors::SOURCE);
+    format!(
+        r#"{STATEMENTS_MARK}
+from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r.{source} == params.source)
+"#
+    )
+}
+
 /// The newest point of `params.source`: one row for each field, with `_field` and `_value`.
 pub(super) fn owner_script() -> String {
     let (measurement, source) = (processors::MEASUREMENT, processors::SOURCE);

@@ -113,9 +113,7 @@ pub(super) fn push_owner(owner: &Owner, body: &mut Vec<u8>) {
     body.push(b',');
     push_name(body, processors::RELEASED);
     push_name(body, if owner.released { "=true" } else { "=false" });
-    let second = owner.heartbeat_micros.div_euclid(1_000_000);
-    let hour = second.div_euclid(processors::SECONDS_PER_POINT) * processors::SECONDS_PER_POINT;
-    push_time(body, hour.saturating_mul(1_000_000_000));
+    push_time(body, owner.mark_nanos);
 }
 
 /// A name of the schema, which needs no escape.

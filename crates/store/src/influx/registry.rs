@@ -1,6 +1,7 @@
 //! What the processor keeps about itself in InfluxDB: the generations of its logs, and who owns a source. Asked by Flux; written like any other points.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::csv::{AnswerError, Row};
 use super::flux::{self, Params};
@@ -51,6 +52,32 @@ pub(super) async fn read_owner(
     Ok(fields.owner(source))
 }
 
+/// What was said about a source at the places of a range.
+pub(super) async fn read_statements(
+    http: &Http,
+    org: &str,
+    bucket: &str,
+    source: &str,
+    range: Range<i64>,
+) -> Result<Vec<Owner>, AskError> {
+    let mut by_mark: BTreeMap<i64, OwnerFields> = BTreeMap::new();
+    let params = Params::default()
+        .text("bucket", bucket)
+        .text("source", &source_value(source))
+        .nanos("start", range.start)
+        .nanos("stop", range.end);
+    ask(http, org, &flux::statements_script(), params, |row| {
+        by_mark.entry(time_nanos(row)?).or_default().take(row)
+    })
+    .await?;
+    Ok(by_mark.into_values().filter_map(|fields| fields.owner(source)).collect())
+}
+
+fn time_nanos(row: &Row<'_>) -> Result<i64, AnswerError> {
+    let (second, nanos) = row.time("_time")?;
+    Ok(second.saturating_mul(1_000_000_000).saturating_add(i64::from(nanos)))
+}
+
 /// Every instant that InfluxDB knows: what a processor left behind is found however old it is.
 fn params(bucket: &str, source: &str) -> Params {
     Params::default()
@@ -68,10 +95,12 @@ struct OwnerFields {
     heartbeat_micros: Option<i64>,
     as_of_micros: Option<i64>,
     released: Option<bool>,
+    mark_nanos: Option<i64>,
 }
 
 impl OwnerFields {
     fn take(&mut self, row: &Row<'_>) -> Result<(), AnswerError> {
+        self.mark_nanos = Some(time_nanos(row)?);
         match row.require("_field")? {
             processors::LEDGER => self.ledger = Some(row.require("_value")?.to_owned()),
             processors::COMMIT => self.commit = Some(row.parse("_value")?),
@@ -93,6 +122,7 @@ impl OwnerFields {
             heartbeat_micros: self.heartbeat_micros?,
             as_of_micros: self.as_of_micros.filter(|as_of| *as_of != processors::AS_OF_UNKNOWN),
             released: self.released?,
+            mark_nanos: self.mark_nanos?,
         })
     }
 }

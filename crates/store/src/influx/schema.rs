@@ -53,7 +53,8 @@ pub(super) mod generations {
     pub(in crate::influx) const START: &str = "start";
 }
 
-/// Who writes a source's points: one point per source and hour, at the hour's first second, overwritten by every heartbeat.
+/// Who writes a source's points: statements of processors. A heartbeat overwrites the one before it for a while, then leaves it as it is and goes on behind it, so that a store
+/// that lost something is found out: it no longer knows a statement that it once confirmed.
 pub(super) mod processors {
     /// Measurement.
     pub(in crate::influx) const MEASUREMENT: &str = "api_processors";
@@ -73,8 +74,6 @@ pub(super) mod processors {
 
     /// See [`AS_OF_US`].
     pub(in crate::influx) const AS_OF_UNKNOWN: i64 = -1;
-    /// How far apart its points are.
-    pub(in crate::influx) const SECONDS_PER_POINT: i64 = 3600;
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The side that takes requests: one attempt to write, and what came of it (I4). The bytes are made in `line_protocol`, the answer is read in `trouble`.
 
 use std::io::Write;
+use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use reqwest::Method;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, StatusCode};
 
 use super::config::{ConfigError, InfluxConfig};
 use super::http::Http;
@@ -104,6 +105,36 @@ impl RequestStore for InfluxRequests {
             return Ok(None);
         }
         Ok(registry::read_owner(&self.http, &self.config.org, &self.config.bucket, source).await?)
+    }
+
+    async fn statements(&self, source: &str, from_nanos: i64, to_nanos: i64) -> Result<Vec<Owner>, Trouble> {
+        if self.config.write_only {
+            return Ok(Vec::new());
+        }
+        let config = &self.config;
+        let range = from_nanos..to_nanos;
+        Ok(registry::read_statements(&self.http, &config.org, &config.bucket, source, range).await?)
+    }
+
+    fn remembers(&self) -> bool {
+        !self.config.write_only
+    }
+
+    async fn keeps_for(&self) -> Result<Option<Duration>, Trouble> {
+        let query = [("org", self.config.org.as_str()), ("name", self.config.bucket.as_str())];
+        let request = self.http.request(Method::GET, "api/v2/buckets", &query);
+        let away = |error| Trouble::TryLater { why: self.http.say_error(error), after: None };
+        let response = request.send().await.map_err(away)?;
+        if response.status() != StatusCode::OK {
+            return match trouble::trouble(self.http.refusal(response).await) {
+                later @ Trouble::TryLater { .. } => Err(later),
+                _ => Ok(None), // This token may not look, or this version has no such endpoint.
+            };
+        }
+        let body: serde_json::Value =
+            serde_json::from_slice(&response.bytes().await.map_err(away)?).unwrap_or_default();
+        let seconds = body["buckets"][0]["retentionRules"][0]["everySeconds"].as_u64();
+        Ok(seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs))
     }
 
     async fn publish_owner(&self, owner: &Owner) -> Result<(), Trouble> {

@@ -198,6 +198,7 @@ impl Subject for Influx {
             heartbeat_micros: NOW_SECOND * 1_000_000,
             as_of_micros: Some(as_of_micros),
             released: false,
+            mark_nanos: NOW_SECOND * 1_000_000_000,
         };
         self.store.publish_owner(&owner).await.expect("published");
     }

@@ -2,7 +2,7 @@
 //! cuts, keeps the acknowledgement to itself). For tests only (feature `fake`); it runs on threads of its own, so any kind of test can use it.
 //!
 //! It answers `/health`, `/ready`, the look-up and creation of a bucket, `/api/v2/write`, and of `/api/v2/query` just the processor's own questions, known by the comment in their first line: a source's generations,
-//! its owner, its stored requests. Statistics are asked of a real InfluxDB.
+//! its owner and what was said about it, its stored requests. Statistics are asked of a real InfluxDB.
 
 mod http;
 mod line;

@@ -7,9 +7,9 @@ use std::sync::PoisonError;
 use serde_json::{Value, json};
 
 use super::http::{Answer, Request};
-use super::line::FieldValue;
+use super::line::{FieldValue, Point};
 use super::{Fault, SeenWrite, Shared, State};
-use crate::influx::flux::{GENERATIONS_MARK, OWNER_MARK, STORED_REQUESTS_MARK};
+use crate::influx::flux::{GENERATIONS_MARK, OWNER_MARK, STATEMENTS_MARK, STORED_REQUESTS_MARK};
 use crate::influx::schema::{generations, processors, requests};
 
 /// Answers the requests of a connection until either side closes it.
@@ -223,16 +223,30 @@ fn query(request: &Request, state: &State) -> Answer {
         let points =
             state.points.of(processors::MEASUREMENT).filter(|point| point.tags[processors::SOURCE] == source);
         if let Some(point) = points.max_by_key(|point| point.time_nanos) {
-            for (name, value) in &point.fields {
-                rows.push_str(&format!(",,,{name},{},\r\n", cell(value)));
-            }
+            statement(&point, &mut rows);
         }
+    } else if script.starts_with(STATEMENTS_MARK) {
+        rows.push_str(",result,_time,_field,_value,\r\n");
+        let range = instant(&question, "start")..instant(&question, "stop");
+        let points =
+            state.points.of(processors::MEASUREMENT).filter(|point| point.tags[processors::SOURCE] == source);
+        points
+            .filter(|point| range.contains(&point.time_nanos))
+            .for_each(|point| statement(&point, &mut rows));
     } else if script.starts_with(STORED_REQUESTS_MARK) {
         stored_requests(&question, state, &mut rows);
     } else {
         return Answer::error(400, "invalid", "the stand-in answers no statistics: ask a real InfluxDB");
     }
     Answer::new(200, rows).with("Content-Type", "text/csv; charset=utf-8")
+}
+
+/// The fields of one point of a processor.
+fn statement(point: &Point, rows: &mut String) {
+    let time = chrono::DateTime::from_timestamp_nanos(point.time_nanos).to_rfc3339();
+    for (name, value) in &point.fields {
+        rows.push_str(&format!(",,{time},{name},{},\r\n", cell(value)));
+    }
 }
 
 /// The fields of the requests of a source in a range of time.

@@ -84,6 +84,7 @@ fn generations_and_owners_keep_all_their_bits() {
         heartbeat_micros: 1_726_330_535_000_001,
         as_of_micros: None,
         released: false,
+        mark_nanos: 1_726_330_500_000_000_001,
     };
     push_owner(&owner, &mut body);
     owner.as_of_micros = Some(1_726_330_534_000_000);
@@ -91,8 +92,8 @@ fn generations_and_owners_keep_all_their_bits() {
     push_owner(&owner, &mut body);
     insta::assert_snapshot!(String::from_utf8(body).expect("UTF-8"), @r#"
     api_log_generations,head=00ff,source=main start=-2i 1726330535709551614
-    api_processors,source=main as_of_us=-1i,commit=7i,heartbeat_us=1726330535000001i,ledger="led\"ger\\1",released=false 1726329600000000000
-    api_processors,source=main as_of_us=1726330534000000i,commit=7i,heartbeat_us=1726330535000001i,ledger="led\"ger\\1",released=true 1726329600000000000
+    api_processors,source=main as_of_us=-1i,commit=7i,heartbeat_us=1726330535000001i,ledger="led\"ger\\1",released=false 1726330500000000001
+    api_processors,source=main as_of_us=1726330534000000i,commit=7i,heartbeat_us=1726330535000001i,ledger="led\"ger\\1",released=true 1726330500000000001
     "#);
 }
 

@@ -214,9 +214,11 @@ async fn generations_and_owner_are_found_again() {
         heartbeat_micros: 1_726_330_535_000_001,
         as_of_micros: None,
         released: false,
+        mark_nanos: 1_726_330_535_000_000_001,
     };
     for step in 0..3 {
         owner.commit += 1;
+        owner.mark_nanos += step;
         owner.heartbeat_micros += 3_600_000_000;
         owner.as_of_micros = (step > 0).then_some(owner.heartbeat_micros - 5);
         owner.released = step == 2;
@@ -224,6 +226,13 @@ async fn generations_and_owner_are_found_again() {
         assert_eq!(store.owner("main").await, Ok(Some(owner.clone())));
     }
     assert_eq!(store.owner("other").await, Ok(None));
+    let last = owner.mark_nanos;
+    let commits = |statements: Vec<Owner>| statements.iter().map(|owner| owner.commit).collect::<Vec<_>>();
+    // The first was overwritten by none, the second stands behind it, the third behind that.
+    assert_eq!(store.statements("main", last - 3, last + 1).await.map(commits), Ok(vec![4, 5, 6]));
+    assert_eq!(store.statements("main", last, last + 1).await, Ok(vec![owner]));
+    assert_eq!(store.statements("main", last + 1, last + 2).await, Ok(vec![]));
+    assert_eq!(store.statements("other", 0, i64::MAX).await, Ok(vec![]));
 }
 
 #[tokio::test]

@@ -171,8 +171,9 @@ async fn generations_and_owners_are_found_again() {
         heartbeat_micros: DAY_0 * 1_000_000 + 3_599_999_999,
         as_of_micros: None,
         released: false,
+        mark_nanos: DAY_0 * 1_000_000_000 + 1,
     };
-    // Within an hour the point is overwritten in place; an hour later there is a second one.
+    // A statement at the same place is overwritten; one behind it leaves it as it is.
     for (after_micros, as_of_micros, released) in [
         (0, None, false),
         (0, Some(1), true),
@@ -182,11 +183,22 @@ async fn generations_and_owners_are_found_again() {
     ] {
         owner.commit += 1;
         owner.heartbeat_micros += after_micros;
+        owner.mark_nanos += after_micros;
         (owner.as_of_micros, owner.released) = (as_of_micros, released);
         assert_eq!(store.publish_owner(&owner).await, Ok(()));
         assert_eq!(store.owner("main").await, Ok(Some(owner.clone())));
     }
     assert_eq!(store.owner("other").await, Ok(None));
+    let first = DAY_0 * 1_000_000_000 + 1;
+    let said = |from, to| {
+        let statements = store.statements("main", from, to);
+        async { statements.await.map(|owners| owners.iter().map(|owner| owner.commit).collect::<Vec<_>>()) }
+    };
+    assert_eq!(said(first, first + 1).await, Ok(vec![43]));
+    assert_eq!(said(first, first + 3).await, Ok(vec![43, 44, 45]));
+    assert_eq!(said(first + 1, owner.mark_nanos + 1).await, Ok(vec![44, 45, 46]));
+    assert_eq!(said(first + 3, owner.mark_nanos).await, Ok(vec![]));
+    assert_eq!(store.statements("other", first, first + 3).await, Ok(vec![]));
 }
 
 #[tokio::test]

@@ -1,0 +1,79 @@
+//! What the store has confirmed to know of this ledger, durable beside the rest: a store that does not know it any more was wiped, or restored from an older copy. Rows of
+//! the table `counter`, each with its checksum.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use super::counters::checksum;
+use super::fault::Fault;
+
+/// A statement ([`crate::Owner`]) that the store has confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Its place.
+    pub mark_nanos: i64,
+    /// The commit number that it told at least.
+    pub commit: u64,
+}
+
+/// What the store has confirmed about one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreMemory {
+    /// A statement that is never overwritten.
+    pub anchor: Option<Confirmed>,
+    /// The last one.
+    pub last: Option<Confirmed>,
+}
+
+const MARK: &str = "store_mark";
+const COMMIT: &str = "store_commit";
+const ANCHOR: &str = "anchor";
+const LAST: &str = "last";
+
+/// Whether a row of the table is one of these.
+pub(super) fn is_one(name: &str) -> bool {
+    matches!(name, MARK | COMMIT)
+}
+
+/// Reads all of them, by source.
+pub(super) fn read(connection: &Connection) -> Result<BTreeMap<String, StoreMemory>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT source, mark.reason, mark.value, told.value, mark.checksum, told.checksum
+         FROM counter AS mark JOIN counter AS told USING (source)
+         WHERE mark.name = ?1 AND told.name = ?2 AND told.reason = mark.reason",
+    )?;
+    let mut rows = statement.query((MARK, COMMIT))?;
+    let mut all: BTreeMap<String, StoreMemory> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (source, which): (String, String) = (row.get(0)?, row.get(1)?);
+        let (mark_nanos, commit): (i64, i64) = (row.get(2)?, row.get(3)?);
+        let holds = row.get::<_, i64>(4)? == checksum(MARK, &source, &which, mark_nanos)
+            && row.get::<_, i64>(5)? == checksum(COMMIT, &source, &which, commit);
+        let memory = all.entry(source.clone()).or_default();
+        let confirmed = Some(Confirmed { mark_nanos, commit: commit.cast_unsigned() });
+        match which.as_str() {
+            ANCHOR if holds => memory.anchor = confirmed,
+            LAST if holds => memory.last = confirmed,
+            _ => return Err(Fault::Damaged(format!("what the store has confirmed about {source:?}"))),
+        }
+    }
+    Ok(all)
+}
+
+/// Writes what was confirmed about one source, in one transaction.
+pub(super) fn write(connection: &mut Connection, source: &str, memory: StoreMemory) -> Result<(), Fault> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    {
+        let mut statement = transaction.prepare_cached(
+            "INSERT OR REPLACE INTO counter (name, source, reason, value, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        for (which, confirmed) in [(ANCHOR, memory.anchor), (LAST, memory.last)] {
+            let Some(Confirmed { mark_nanos, commit }) = confirmed else { continue };
+            for (name, value) in [(MARK, mark_nanos), (COMMIT, commit.cast_signed())] {
+                statement.execute((name, source, which, value, checksum(name, source, which, value)))?;
+            }
+        }
+    }
+    Ok(transaction.commit()?)
+}
