@@ -1,4 +1,4 @@
-//! What accompanies the pipeline while it works: endpoints, the probe of a silent store, the watch over the first lines. None of them touches a line.
+//! What accompanies the pipeline while it works: endpoints, the probe of a silent store, the watch over the first lines, the read-back of what was acknowledged. None of them touches a line.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::checkup::Checkup;
 use crate::health::{Concern, Severity};
 use crate::pipeline::Common;
+use crate::readback;
 use crate::server::{self, Served};
 use crate::settings::Settings;
 use crate::socket;
@@ -112,6 +113,13 @@ pub(crate) fn watch_checkup<S: RequestStore>(
             stop.cancel();
         }
         watched.over.cancel();
+    }
+}
+
+/// Reads an acknowledged request back now and then, where the store can be asked.
+pub(crate) async fn read_back<S: RequestStore>(common: Arc<Common<S>>, over: CancellationToken) {
+    if common.store.remembers() {
+        readback::run(&common.readback, &*common.store, &common.health, &common.counters, over).await;
     }
 }
 

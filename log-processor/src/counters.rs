@@ -20,6 +20,10 @@ pub struct Counters {
     pub commit_seconds: Histogram,
     /// Lines in a batch.
     pub batch_lines: Histogram,
+    /// Acknowledged requests that were read back.
+    pub readback_found: Counter,
+    /// Acknowledged requests that did not read back.
+    pub readback_missing: Counter,
     /// Looks at the files.
     pub looks: Counter,
     /// Growth that no notification announced.
@@ -43,6 +47,8 @@ impl Default for Counters {
             flush_seconds: Histogram::new(SECONDS),
             commit_seconds: Histogram::new(SECONDS),
             batch_lines: Histogram::new(batches),
+            readback_found: Counter::default(),
+            readback_missing: Counter::default(),
             looks: Counter::default(),
             notify_missed: Counter::default(),
             rotations: Counter::default(),
@@ -77,6 +83,16 @@ impl Counters {
             self.commit_seconds.clone(),
         );
         registry.register("batch_lines", "Lines in a batch", self.batch_lines.clone());
+        registry.register(
+            "readback_found",
+            "Acknowledged requests that were read back, of those sampled",
+            self.readback_found.clone(),
+        );
+        registry.register(
+            "readback_missing",
+            "Acknowledged requests that did not read back, of those sampled",
+            self.readback_missing.clone(),
+        );
         registry.register("looks", "Looks at the followed files", self.looks.clone());
         registry.register(
             "notify_missed",

@@ -17,6 +17,7 @@ pub mod lines;
 pub mod ownership;
 pub mod patience;
 pub mod pipeline;
+pub mod readback;
 pub mod reading;
 pub mod replay;
 pub mod report;

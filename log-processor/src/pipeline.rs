@@ -20,12 +20,13 @@ use crate::account::Account;
 use crate::batch::{self, InFlight};
 use crate::bookkeeper::{Bookkeeper, Durable, Ended, Surroundings};
 use crate::checkup::Checkup;
-use crate::companions::{Watched, probe, spawn_endpoints, watch_checkup, watch_first_lines};
+use crate::companions::{Watched, probe, read_back, spawn_endpoints, watch_checkup, watch_first_lines};
 use crate::counters::Counters;
 use crate::ending::{self, End};
 use crate::health::Health;
 use crate::ownership::{Heartbeat, Refused, WhenWiped};
 use crate::patience::patiently;
+use crate::readback::ReadBack;
 use crate::reading::TimeLimits;
 use crate::report::{Facts, FileReports, Status, with_settled};
 use crate::settings::Settings;
@@ -76,6 +77,7 @@ pub(crate) struct Common<S> {
     pub(crate) files: Arc<FileReports>,
     pub(crate) settled: Arc<Mutex<HashMap<GenerationId, u64>>>,
     pub(crate) statements: Arc<Statements>,
+    pub(crate) readback: Arc<ReadBack>,
     pub(crate) durable: watch::Receiver<Durable>,
 }
 
@@ -129,6 +131,7 @@ pub async fn run<S: RequestStore>(
         files: Arc::default(),
         settled: Arc::default(),
         statements: Arc::new(statements),
+        readback: Arc::default(),
         durable,
     });
     // Ends everything that only accompanies the pipeline: heartbeat, probe, endpoints.
@@ -159,6 +162,7 @@ pub async fn run<S: RequestStore>(
         over.clone(),
         token.clone(),
     ));
+    companions.spawn(read_back(Arc::clone(&common), over.clone()));
     companions.spawn(watch_first_lines(Arc::clone(&common), over.clone()));
 
     let give_up = CancellationToken::new();
@@ -280,6 +284,7 @@ async fn flow<S: RequestStore>(
         counters: Arc::clone(&common.counters),
         zone: settings.zone,
         retention: settings.retention,
+        readback: Arc::clone(&common.readback),
         give_up: give_up.clone(),
     });
     let mut tasks = JoinSet::new();

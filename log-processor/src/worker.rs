@@ -17,6 +17,7 @@ use crate::counters::Counters;
 use crate::delivery::{Delivery, RefusedLine};
 use crate::health::Health;
 use crate::lines::{Batch, Content, Lines, Settled};
+use crate::readback::ReadBack;
 use crate::reading::{FUTURE_SECONDS, Place, TimeLimits, line_ranges, read_line, reject};
 use crate::tail::identity::marker_of;
 use crate::to_ledger::ToLedger;
@@ -36,6 +37,8 @@ pub struct Shared<S> {
     pub zone: Zone,
     /// Lines older than that are rejected.
     pub retention: Option<std::time::Duration>,
+    /// Where one acknowledged request goes now and then.
+    pub readback: Arc<ReadBack>,
     /// Ends all patience.
     pub give_up: CancellationToken,
 }
@@ -62,6 +65,9 @@ pub async fn run<S: RequestStore>(
         let ends: Vec<usize> = work.lines.iter().map(|line| line.body_end).collect();
         let Ok(refused) = delivery.deliver(std::mem::take(&mut work.body), &ends).await else { return };
         work.reject(&refused, &batch);
+        if shared.readback.is_wanted() {
+            work.sample(&batch, &shared.readback, TimeLimits::at(clock, shared.retention).oldest);
+        }
         work.example(&shared.account);
         let settled = work.settle(batch);
         in_flight.finished();
@@ -170,6 +176,18 @@ impl Work {
         }
         for outcome in &mut self.pieces {
             outcome.rejects.sort_by_key(|reject| reject.offset);
+        }
+    }
+
+    /// Offers one of the acknowledged requests to be read back: any, so that over time all of a batch are met.
+    fn sample(&self, batch: &Batch, readback: &ReadBack, oldest_second: i64) {
+        let stored: usize = self.pieces.iter().map(|piece| piece.requests.len()).sum();
+        let mut chosen = batch.since.elapsed().subsec_nanos() as usize % stored.max(1);
+        for (outcome, piece) in self.pieces.iter().zip(&batch.pieces) {
+            if let Some(request) = outcome.requests.get(chosen) {
+                return readback.offer(piece, request, oldest_second);
+            }
+            chosen -= outcome.requests.len();
         }
     }
 

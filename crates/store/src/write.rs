@@ -65,6 +65,23 @@ pub struct StoredGeneration {
     pub first_seen_second: i64,
 }
 
+/// A request that a store has acknowledged, to be read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcknowledgedRequest {
+    /// The log's source.
+    pub source: String,
+    /// Time with place ([`crate::point_time_nanos`]).
+    pub time_nanos: i64,
+    /// Customer.
+    pub customer: String,
+    /// Path, if the log has one.
+    pub path: Option<String>,
+    /// HTTP status.
+    pub status: u16,
+    /// Latency in microseconds, if the log has one.
+    pub latency_micros: Option<u64>,
+}
+
 /// Who writes a source's points: the last heartbeat of a processor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -95,6 +112,10 @@ pub trait RequestStore: Send + Sync + 'static {
 
     /// Stores a body made by [`RequestStore::encode`]. `Ok` means durable and queryable. Writing the same body twice changes nothing.
     fn write(&self, body: Bytes) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// Whether a request that was acknowledged reads back as it was, key and all fields.
+    fn reads_back(&self, request: &AcknowledgedRequest)
+    -> impl Future<Output = Result<bool, Trouble>> + Send;
 
     /// The generations of a source that were registered before.
     fn generations(

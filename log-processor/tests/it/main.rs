@@ -3,6 +3,7 @@
 mod files;
 mod harness;
 mod once;
+mod readback;
 mod replay;
 mod rotation;
 mod stop;

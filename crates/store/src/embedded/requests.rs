@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Owner, PlacedRequest, RequestStore, StoredGeneration, Trouble};
+use crate::{AcknowledgedRequest, Owner, PlacedRequest, RequestStore, StoredGeneration, Trouble};
 
 /// Takes requests for the embedded store.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +20,11 @@ impl RequestStore for EmbeddedRequests {
 
     async fn write(&self, _body: Bytes) -> Result<(), Trouble> {
         Ok(())
+    }
+
+    /// As durable as the ledger, which settles it in the same transaction.
+    async fn reads_back(&self, _request: &AcknowledgedRequest) -> Result<bool, Trouble> {
+        Ok(true)
     }
 
     /// None: a processor that has lost its ledger has lost the statistics with it, so it counts everything anew under any keys.

@@ -5,7 +5,7 @@ use super::flux::{self, Params};
 use super::query::ask;
 use super::schema::{requests, source_value};
 use super::write::InfluxRequests;
-use crate::Trouble;
+use crate::{AcknowledgedRequest, Trouble};
 
 /// Which field of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +31,33 @@ pub struct StoredField<'a> {
     pub field: RequestField,
     /// Its value, as text.
     pub value: &'a str,
+}
+
+/// Whether a request reads back as it was written: its own three fields and no others of them.
+pub(super) async fn reads_back(
+    store: &InfluxRequests,
+    request: &AcknowledgedRequest,
+) -> Result<bool, Trouble> {
+    let success = if (200..400).contains(&request.status) { requests::SUCCEEDED } else { requests::FAILED };
+    #[expect(clippy::cast_precision_loss, reason = "a day in microseconds is below 2^53")]
+    let seconds = request.latency_micros.map(|micros| micros as f64 / 1e6);
+    let mut wanted = 1 + usize::from(seconds.is_some()) + usize::from(request.path.is_some());
+    let mut others = 0;
+    let time = request.time_nanos;
+    let read = store.read_stored(&request.source, time, time + 1, |field| {
+        if field.customer != request.customer || field.success != success {
+            return;
+        }
+        let equal = match field.field {
+            RequestField::Duration => seconds.is_some_and(|seconds| field.value.parse() == Ok(seconds)),
+            RequestField::StatusCode => field.value.parse() == Ok(request.status),
+            RequestField::RequestPath => request.path.as_deref() == Some(field.value),
+        };
+        wanted = wanted.saturating_sub(usize::from(equal));
+        others += usize::from(!equal);
+    });
+    read.await?;
+    Ok(wanted == 0 && others == 0)
 }
 
 impl InfluxRequests {

@@ -11,8 +11,8 @@ use reqwest::{Method, StatusCode};
 
 use super::config::{ConfigError, InfluxConfig};
 use super::http::Http;
-use super::{line_protocol, prepare, registry, trouble};
-use crate::{Owner, PlacedRequest, RequestStore, StoredGeneration, Trouble};
+use super::{line_protocol, prepare, registry, stored, trouble};
+use crate::{AcknowledgedRequest, Owner, PlacedRequest, RequestStore, StoredGeneration, Trouble};
 
 /// InfluxDB 2 as the processor sees it.
 #[derive(Debug)]
@@ -82,6 +82,13 @@ impl RequestStore for InfluxRequests {
 
     async fn write(&self, body: Bytes) -> Result<(), Trouble> {
         self.post(body).await
+    }
+
+    async fn reads_back(&self, request: &AcknowledgedRequest) -> Result<bool, Trouble> {
+        if self.config.write_only {
+            return Ok(true);
+        }
+        stored::reads_back(self, request).await
     }
 
     async fn generations(&self, source: &str) -> Result<Vec<StoredGeneration>, Trouble> {
