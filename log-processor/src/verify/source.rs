@@ -16,8 +16,8 @@ use super::plan::{Counts, Window};
 use super::report::{Difference, FieldTexts, Report, RequestDifference};
 use super::{CannotVerify, Store, Totals};
 
-/// So many requests are compared at once: with what InfluxDB says of them, three rows each, some 40 MB.
-const WINDOW_REQUESTS: u64 = 150_000;
+/// So many requests are compared at once: with what InfluxDB says of them, three rows each, some 30 MB.
+const WINDOW_REQUESTS: u64 = 100_000;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
 /// A check of one source.
