@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bookkeeper::Durable;
 use crate::health::{Concern, Health, Severity, StoreWay};
 use crate::patience::patiently;
+use crate::settings::Settings;
 use crate::statements::{Statements, knows, not_older, range_of};
 
 /// An owner that has not said so for that long is gone (design section 4).
@@ -89,6 +90,20 @@ fn wiped(source: &str) -> String {
 }
 
 impl<S: RequestStore> Heartbeat<S> {
+    /// Reaches the store and claims every source that is followed now; `Ok(false)` when the program stops meanwhile.
+    pub async fn claim_all(&self, settings: &Settings, stop: &CancellationToken) -> Result<bool, Refused> {
+        if patiently(&self.health, stop, || self.store.prepare()).await.is_none() {
+            return Ok(false);
+        }
+        let sources = if settings.write_only { vec![] } else { settings.sources.paths().logs };
+        for (source, _) in sources {
+            if !self.claim(&source, stop).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Claims a source: waits for another owner to end, and refuses when it turns out to be alive. Then makes sure that the store is the one that was written to before, and says at once whose
     /// the source is now, so that whoever starts next knows. `Ok(false)` when the program stops meanwhile.
     pub async fn claim(&self, source: &str, stop: &CancellationToken) -> Result<bool, Refused> {

@@ -25,7 +25,6 @@ use crate::counters::Counters;
 use crate::ending::{self, End};
 use crate::health::Health;
 use crate::ownership::{Heartbeat, Refused, WhenWiped};
-use crate::patience::patiently;
 use crate::readback::ReadBack;
 use crate::reading::TimeLimits;
 use crate::report::{Facts, FileReports, Status, with_settled};
@@ -180,7 +179,7 @@ pub async fn run<S: RequestStore>(
         });
     }
     let clearing = async {
-        let claimed = claim_sources(&settings, &common, &heartbeat(), &token).await;
+        let claimed = heartbeat().claim_all(&settings, &token).await;
         match &claimed {
             Ok(true) => cleared.cancel(),
             Ok(false) => {} // Stopping.
@@ -224,25 +223,6 @@ pub async fn run<S: RequestStore>(
         unread_bytes: ending::unread_bytes(&settings),
     };
     Ok(Outcome { exit_code: end.exit_code(), status, drained })
-}
-
-/// Reaches the store and claims every source that is followed now; `Ok(false)` when the program stops meanwhile.
-async fn claim_sources<S: RequestStore>(
-    settings: &Settings,
-    common: &Common<S>,
-    heartbeat: &Heartbeat<S>,
-    stop: &CancellationToken,
-) -> Result<bool, Refused> {
-    if patiently(&common.health, stop, || common.store.prepare()).await.is_none() {
-        return Ok(false);
-    }
-    let sources = if settings.write_only { vec![] } else { settings.sources.paths().logs };
-    for (source, _) in sources {
-        if !heartbeat.claim(&source, stop).await? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// The way of a line, from its last room to its first; then the order of stopping: tail ends, and each room ends when the one before it has.

@@ -18,7 +18,6 @@ use crate::counters::Counters;
 use crate::delivery::Delivery;
 use crate::health::Health;
 use crate::ownership::{Heartbeat, Refused, WhenWiped};
-use crate::patience::patiently;
 use crate::reading::TimeLimits;
 use crate::settings::Settings;
 use crate::statements::Statements;
@@ -113,13 +112,8 @@ pub async fn replay<S: RequestStore>(
         when_wiped: WhenWiped::Accept,
         oldest_second: limits.oldest,
     };
-    if patiently(&health, &stop, || store.prepare()).await.is_none() {
+    if !heartbeat().claim_all(settings, &stop).await? {
         return Err(CannotReplay::Stopped);
-    }
-    for source in sources.iter().filter(|_| !settings.write_only) {
-        if !heartbeat().claim(source, &stop).await? {
-            return Err(CannotReplay::Stopped);
-        }
     }
     let over = CancellationToken::new();
     let beat = async {
