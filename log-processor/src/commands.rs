@@ -6,126 +6,29 @@ use std::process::ExitCode;
 use chrono::Utc;
 use service::Stop;
 use store::RequestStore;
-use store::embedded::{EmbeddedRequests, GenerationState, Ledger, LedgerError, LedgerOptions, LedgerView};
+use store::embedded::{EmbeddedRequests, GenerationState, Ledger, LedgerError, LedgerView};
 use store::influx::InfluxRequests;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
-use crate::checkup::Checkup;
 use crate::ownership::Refused;
-use crate::pipeline::{self, Outcome};
 use crate::replay::{self, CannotReplay};
 use crate::report::{Facts, FileReport, Status};
+use crate::running::ledger_options;
 use crate::settings::{Settings, StoreChoice};
 use crate::socket;
-use crate::tail::Mode;
 use crate::tail::disk::{Disk, RealDisk};
 use crate::verify::{self, CannotVerify};
 
 /// Exit code of a check that found a difference.
-const DIFFERENCE: u8 = 1;
+pub(crate) const DIFFERENCE: u8 = 1;
 /// Exit code of a wrong setting, or of nothing to read.
-const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// Exit code of a stop with lines not settled.
-const UNSETTLED: u8 = 3;
+pub(crate) const UNSETTLED: u8 = 3;
 /// Exit code of a refusal because another processor owns the ledger or the source.
-const OWNED: u8 = 4;
-
-/// Follows the logs, or drains them.
-pub fn run(settings: Settings, mode: Mode) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "cannot start");
-            return ExitCode::from(UNSETTLED);
-        }
-    };
-    let code = runtime.block_on(run_store(settings, mode));
-    // What still hangs in a blocking call (a file system that does not answer) must not keep the program.
-    runtime.shutdown_background();
-    ExitCode::from(code)
-}
-
-async fn run_store(settings: Settings, mode: Mode) -> u8 {
-    let stop = match Stop::on_signal(UNSETTLED) {
-        Ok(stop) => stop,
-        Err(error) => {
-            tracing::error!(%error, "signals cannot be received");
-            return UNSETTLED;
-        }
-    };
-    match settings.store.clone() {
-        StoreChoice::Embedded => run_with(settings, EmbeddedRequests, stop, mode).await,
-        StoreChoice::Influx(config) => match InfluxRequests::new(*config) {
-            Ok(store) => run_with(settings, store, stop, mode).await,
-            Err(error) => {
-                tracing::error!(%error, "INFLUXDB_URL cannot be used");
-                USAGE
-            }
-        },
-    }
-}
-
-async fn run_with<S: RequestStore>(settings: Settings, store: S, stop: Stop, mode: Mode) -> u8 {
-    let ledger = match Ledger::open(&settings.state_dir, ledger_options(&settings), Utc::now().timestamp()) {
-        Ok(ledger) => ledger,
-        Err(error) => return ledger_unusable(&error),
-    };
-    let checkup = match Checkup::begin(settings.state_dir.clone()).await {
-        Ok(checkup) => checkup,
-        Err(error) => {
-            tracing::error!(%error, "the ledger cannot be used");
-            return UNSETTLED;
-        }
-    };
-    tracing::info!(store = store.describe(), ledger = ledger.id(), state_dir = %settings.state_dir.display(), "started");
-    match pipeline::run(settings, ledger, checkup, store, stop, mode).await {
-        Ok(outcome) => conclude(&outcome, mode),
-        Err(refused) => {
-            tracing::error!(error = %refused, "refused");
-            if matches!(refused, Refused::Owned { .. }) { OWNED } else { UNSETTLED }
-        }
-    }
-}
-
-fn ledger_options(settings: &Settings) -> LedgerOptions {
-    let embedded = matches!(settings.store, StoreChoice::Embedded);
-    LedgerOptions {
-        retention: settings.retention,
-        raw_requests_max: if embedded { settings.raw_requests_max } else { 0 },
-        raw_requests_age: settings
-            .raw_requests_age
-            .unwrap_or(std::time::Duration::from_secs(u64::from(u32::MAX))),
-    }
-}
-
-/// The last words of a run.
-fn conclude(outcome: &Outcome, mode: Mode) -> u8 {
-    let status = &outcome.status;
-    for (path, place, bytes) in &outcome.drained.unfinished {
-        tracing::warn!(file = %path.display(), offset = place, bytes, "an unfinished last line was left; it is taken once it is whole, or now with --final");
-    }
-    for why in &outcome.drained.unreadable {
-        tracing::error!(why, "not everything could be read");
-    }
-    for path in &outcome.drained.missing {
-        tracing::error!(file = %path.display(), "no such file: nothing was read from it");
-    }
-    tracing::info!(
-        lines_read = status.lines_read,
-        lines_stored = status.lines_stored,
-        lines_rejected = status.lines_rejected,
-        lines_in_flight = status.lines_in_flight,
-        lag_bytes = status.lag_bytes,
-        "{}",
-        if mode != Mode::Follow && outcome.drained.complete { "drained" } else { "stopped" }
-    );
-    if mode != Mode::Follow && !outcome.drained.complete {
-        return UNSETTLED; // What was not read is read by the next run.
-    }
-    if outcome.exit_code == 0 && !outcome.drained.missing.is_empty() { USAGE } else { outcome.exit_code }
-}
+pub(crate) const OWNED: u8 = 4;
 
 /// Prints where every line is: from the running processor, else from the ledger.
 pub fn status(settings: &Settings, json: bool) -> ExitCode {
@@ -321,7 +224,7 @@ async fn replay_store(settings: &Settings) -> u8 {
 }
 
 /// Says why the ledger cannot be used.
-fn ledger_unusable(error: &LedgerError) -> u8 {
+pub(crate) fn ledger_unusable(error: &LedgerError) -> u8 {
     tracing::error!(%error, "the ledger cannot be used");
     if matches!(error, LedgerError::InUse { .. }) { OWNED } else { UNSETTLED }
 }

@@ -22,6 +22,7 @@ pub mod reading;
 pub mod replay;
 pub mod report;
 pub mod retry;
+pub mod running;
 pub mod server;
 pub mod settings;
 pub mod socket;

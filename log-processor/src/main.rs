@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Command};
-use log_processor::commands;
 use log_processor::settings::{PROGRAM, Settings};
 use log_processor::tail::Mode;
+use log_processor::{commands, running};
 use service::settings::Inputs;
 
 fn main() -> ExitCode {
@@ -32,7 +32,21 @@ fn main() -> ExitCode {
                 (false, false) => Mode::Follow,
                 (_, take_last) => Mode::Drain { take_last },
             };
-            commands::run(settings, mode)
+            running::run(settings, mode, settings_again)
+        }
+    }
+}
+
+/// The settings as they are now, for a run that SIGHUP renews; `None` when they cannot be used, which was said then.
+fn settings_again() -> Option<Settings> {
+    let settings = PROGRAM
+        .load_with(Inputs::of_process(), commands_and_flags)
+        .and_then(|loaded| Settings::read(&loaded).inspect(|_| loaded.log_warnings()));
+    match settings {
+        Ok(settings) => Some(settings),
+        Err(exit) => {
+            exit.print(); // The exit code is for a start.
+            None
         }
     }
 }

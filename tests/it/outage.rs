@@ -31,7 +31,8 @@ fn x1_an_outage_loses_nothing_and_doubles_nothing_and_takes_no_memory() {
     let processor = stack.processor();
     let generator = stack.generator(&[("LOG_BATCH_SIZE", "500"), ("LOG_INTERVAL_SECONDS", "0.1")]);
     processor.until_ready(PATIENCE, true);
-    let before = highest_memory_kib(&processor, away, |_| {});
+    highest_memory_kib(&processor, away, |_| {});
+    let before = processor.program.peak_rss_kib();
 
     influx.stop();
     let stopped = Instant::now();
@@ -56,7 +57,7 @@ fn x1_an_outage_loses_nothing_and_doubles_nothing_and_takes_no_memory() {
     let peak = processor.program.peak_rss_kib();
     tell(&format!(
         "not ready {told_after:.1?} after the store failed, ready {ready_after:.1?} after it was back, {} lines of backlog \
-         settled after {caught_up_after:.1?}; memory in KiB: {before} before, {during} during, {peak} at most",
+         settled after {caught_up_after:.1?}; memory in KiB: {before} at most before, {during} during, {peak} at most in all",
         recount.lines() - settled
     ));
     assert_eq!(processor.program.stop(), 0);

@@ -51,6 +51,12 @@ impl Bench {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Has LOG_FILE_PATH and what else stands there read from `.env.local` instead of the environment.
+    pub(crate) fn settings_file(&mut self, text: &str) {
+        self.settings.retain(|(name, _)| name != "LOG_FILE_PATH");
+        fs::write(self.path(".env.local"), text).expect("written");
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -160,6 +166,12 @@ impl Running {
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
+    }
+
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().expect("kill runs").success());
     }
 
     /// SIGTERM; returns the exit code.

@@ -146,3 +146,31 @@ fn health_asks_the_running_processor() {
     assert_eq!(processor.stop(), 0);
     bench.expect(&["health"], 1);
 }
+
+#[test]
+fn sighup_goes_on_with_the_settings_as_they_are_now_and_loses_nothing() {
+    let mut bench = Bench::new();
+    bench.settings_file("LOG_FILE_PATH=api.log\n");
+    bench.append(&lines(0, 100));
+    bench.append_to("shop.log", lines(100, 150).as_bytes());
+    let processor = bench.start();
+    bench.until_stored(100);
+    bench.settings_file("LOG_FILE_PATH=api.log,shop.log\n");
+    processor.hang_up();
+    bench.append(&lines(150, 160));
+    bench.until_stored(160);
+    bench.settings_file("LOG_FILE_PATH=api.log,shop.log\nWORKERS=none\n");
+    processor.hang_up();
+    eventually("the bad settings are told", || {
+        let log = processor.log();
+        if log.contains("WORKERS") && log.contains("going on with those of before") {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    });
+    bench.settings_file("LOG_FILE_PATH=api.log,shop.log\n"); // For `status`, which reads them too.
+    bench.append(&lines(160, 170));
+    bench.until_stored(170);
+    assert_eq!(processor.stop(), 0);
+}

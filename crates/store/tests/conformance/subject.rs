@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use logline::{CustomerId, Latency, LogTime, Record, RequestPath, Status};
 use store::embedded::{
-    EmbeddedStats, GenerationId, GenerationState, Head, Ledger, LedgerOptions, NewGeneration, SettledSegment,
-    StoredRequest,
+    EmbeddedStats, GenerationId, GenerationState, Head, Ledger, LedgerError, LedgerOptions, NewGeneration,
+    SettledSegment, StoredRequest,
 };
 use store::influx::testing::RealInflux;
 use store::influx::{InfluxConfig, InfluxRequests, InfluxStats};
@@ -68,7 +68,14 @@ impl Embedded {
         let options =
             LedgerOptions { retention: None, raw_requests_max: 0, raw_requests_age: Duration::ZERO };
         self.ledger = None;
-        self.ledger = Some(Ledger::open(self.folder.path(), options, NOW_SECOND).expect("a ledger"));
+        // Another test's thread may be starting a server at this moment: until its exec, that child holds our lock's descriptor too.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        self.ledger = Some(loop {
+            match Ledger::open(self.folder.path(), options.clone(), NOW_SECOND) {
+                Err(LedgerError::InUse { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+                opened => break opened.expect("a ledger"),
+            }
+        });
     }
 
     fn ledger(&mut self) -> &mut Ledger {
