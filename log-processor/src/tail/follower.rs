@@ -27,11 +27,13 @@ const FEW_LOGS: usize = 64;
 /// Every log is looked at that often, whatever notify says (T2).
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// At most so many silent logs are looked at within [`LOOK_EVERY`]; beyond, the silent ones take turns, and only those that grew lately are looked at every time.
-const SILENT_LOGS_A_LOOK: usize = 2000;
+const SILENT_LOGS_A_LOOK: usize = 1000;
 /// A log that has not grown for that long is silent.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
 /// How often folders are read for siblings and new logs although nothing seems to have happened.
 const RECONCILE_EVERY: Duration = Duration::from_secs(10);
+/// The same where there are many logs, since it costs as much as there are files.
+const RECONCILE_MANY_EVERY: Duration = Duration::from_secs(60);
 
 /// The core of tail.
 #[derive(Debug)]
@@ -109,7 +111,8 @@ impl Follower {
         };
         let few = self.state.logs.len() <= FEW_LOGS;
         let look_due = due(self.state.looked_at, LOOK_EVERY);
-        let reconcile_due = due(self.state.reconciled_at, RECONCILE_EVERY);
+        let reconcile_due =
+            due(self.state.reconciled_at, if few { RECONCILE_EVERY } else { RECONCILE_MANY_EVERY });
         if hints.everything || hints.names || reconcile_due || (few && look_due) {
             self.find_logs()?;
         }
