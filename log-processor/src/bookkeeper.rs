@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chrono::Utc;
-use store::embedded::{GenerationId, GenerationState, Ledger, LedgerError};
+use store::embedded::{GenerationId, GenerationState, LedgerError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +15,12 @@ use crate::account::Account;
 use crate::counters::Counters;
 use crate::frontier::Frontier;
 use crate::health::{Concern, Health, Severity};
+use crate::ledger_port::{LedgerPort, RealTime, Time};
 use crate::lines::Settled;
+use crate::mutation::{Mutation, mutated};
 use crate::statements::Statements;
-use crate::to_ledger::ToLedger;
+use crate::tail::identity::mark_segment;
+use crate::to_ledger::{Lost, ToLedger};
 
 /// What may wait in memory for a commit, whatever the last one cost.
 const COMMIT_BYTES: usize = 8 << 20;
@@ -70,38 +72,60 @@ pub struct Surroundings {
     pub give_up: CancellationToken,
 }
 
+/// A generation that is finished once everything of it has settled.
+#[derive(Debug)]
+struct Finishing {
+    end: u64,
+    path: PathBuf,
+    device_inode: (u64, u64),
+    lost: Option<Lost>,
+}
+
 /// The bookkeeper.
 #[derive(Debug)]
-pub struct Bookkeeper {
-    ledger: Ledger,
+pub struct Bookkeeper<L, T> {
+    ledger: L,
+    time: T,
     frontier: Frontier,
     surroundings: Surroundings,
-    finishing: HashMap<GenerationId, (u64, PathBuf, (u64, u64))>,
+    finishing: HashMap<GenerationId, Finishing>,
     seen: HashMap<GenerationId, (PathBuf, (u64, u64))>,
     /// Marks that moved since the last commit: told once they are durable.
     moved: HashMap<GenerationId, u64>,
+    /// The last bytes that were settled, from which the marker is made.
+    last_bytes: HashMap<GenerationId, Vec<u8>>,
     /// The oldest look whose places have not all settled: when, and up to where each generation was handed on.
     look: Option<(i64, HashMap<GenerationId, u64>)>,
     /// All later looks together.
     next_look: Option<(i64, HashMap<GenerationId, u64>)>,
     as_of_micros: Option<i64>,
-    as_of_noted: Instant,
+    /// Instants are uptimes of `time`.
+    as_of_noted: Duration,
     dirty: bool,
-    last_commit: Instant,
+    last_commit: Duration,
     last_commit_took: Duration,
 }
 
-impl Bookkeeper {
+impl<L: LedgerPort> Bookkeeper<L, RealTime> {
+    /// A bookkeeper with the machine's own clock.
+    pub fn real(ledger: L, surroundings: Surroundings) -> Self {
+        Self::new(ledger, RealTime::default(), surroundings)
+    }
+}
+
+impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
     /// A bookkeeper for an open ledger.
-    pub fn new(ledger: Ledger, surroundings: Surroundings) -> Self {
-        let now = Instant::now();
+    pub fn new(ledger: L, time: T, surroundings: Surroundings) -> Self {
+        let now = time.now().uptime;
         Self {
             ledger,
+            time,
             frontier: Frontier::default(),
             surroundings,
             finishing: HashMap::new(),
             seen: HashMap::new(),
             moved: HashMap::new(),
+            last_bytes: HashMap::new(),
             look: None,
             next_look: None,
             as_of_micros: None,
@@ -133,7 +157,7 @@ impl Bookkeeper {
                     let due = self
                         .dirty
                         .then(|| self.last_commit + (self.last_commit_took * COMMIT_REST).min(COMMIT_AGE));
-                    match due.map(|due| due.saturating_duration_since(Instant::now())) {
+                    match due.map(|due| due.saturating_sub(self.time.now().uptime)) {
                         Some(Duration::ZERO) => {
                             self.commit()?;
                             continue;
@@ -147,7 +171,7 @@ impl Bookkeeper {
                 }
             };
             self.take(message)?;
-            let since = self.last_commit.elapsed();
+            let since = self.since(self.last_commit);
             let rested = since >= COMMIT_AGE.max(self.last_commit_took * COMMIT_REST);
             if self.dirty && (rested || self.ledger.pending().bytes >= COMMIT_BYTES) {
                 self.commit()?;
@@ -155,7 +179,8 @@ impl Bookkeeper {
         }
     }
 
-    fn take(&mut self, message: ToLedger) -> Result<(), LedgerError> {
+    /// Does what one message says.
+    pub(crate) fn take(&mut self, message: ToLedger) -> Result<(), LedgerError> {
         match message {
             ToLedger::Settled(pieces) => return self.settle(pieces),
             ToLedger::Begin { generation, known, reply } => {
@@ -177,6 +202,11 @@ impl Bookkeeper {
             }
             ToLedger::Known { source, reply } => {
                 let known = self.persist(|ledger| ledger.generations(&source))?;
+                // One that is not found again is finished under the name and number that it had.
+                for record in &known {
+                    let seen = (record.seen.path.clone(), (record.seen.device, record.seen.inode));
+                    self.seen.entry(record.id).or_insert(seen);
+                }
                 answer(&reply, known);
             }
             ToLedger::Start { id, head, start } => {
@@ -184,7 +214,7 @@ impl Bookkeeper {
                 self.dirty = true;
             }
             ToLedger::Durable { reply } => {
-                self.persist(Ledger::make_durable)?;
+                self.persist(L::make_durable)?;
                 self.tell_settled();
                 answer(&reply, ());
             }
@@ -195,21 +225,17 @@ impl Bookkeeper {
                 })?;
                 self.dirty = true;
             }
-            ToLedger::Finish { id, end } => {
+            ToLedger::Finish { id, end, lost } => {
                 let (path, device_inode) = self.seen.get(&id).cloned().unwrap_or_default();
-                self.finishing.insert(id, (end, path, device_inode));
+                self.finishing.insert(id, Finishing { end, path, device_inode, lost });
                 self.finish_settled()?;
-            }
-            ToLedger::Lost { source, reason, bytes } => {
-                self.persist(|ledger| ledger.add_lost_bytes(&source, reason, bytes))?;
-                self.dirty = true;
             }
             ToLedger::Skipped { source, bytes } => {
                 self.persist(|ledger| ledger.add_skipped_bytes(&source, bytes))?;
                 self.dirty = true;
             }
             ToLedger::Look { as_of_micros, moved } => {
-                self.dirty |= self.last_commit.elapsed() >= COMMIT_SILENT;
+                self.dirty |= self.since(self.last_commit) >= COMMIT_SILENT;
                 let look = if self.look.is_none() { &mut self.look } else { &mut self.next_look };
                 let look = look.get_or_insert_default();
                 look.0 = as_of_micros;
@@ -224,7 +250,15 @@ impl Bookkeeper {
         for piece in pieces {
             self.frontier.settle(piece, |piece| passed.push(piece));
         }
-        for piece in passed {
+        for mut piece in passed {
+            let last = self.last_bytes.entry(piece.span.generation).or_default();
+            mark_segment(last, &mut piece.segment);
+            if mutated(Mutation::PositionWithoutCells) {
+                piece.segment.requests.clear();
+            }
+            if mutated(Mutation::CellsTwice) {
+                piece.segment.requests.extend(piece.segment.requests.clone());
+            }
             self.dirty = true;
             self.persist(|ledger| ledger.apply(&piece.segment))?;
             self.moved.insert(piece.span.generation, piece.span.end);
@@ -251,15 +285,23 @@ impl Bookkeeper {
         let done: Vec<GenerationId> = self
             .finishing
             .iter()
-            .filter(|(id, (end, ..))| self.frontier.settled(**id).is_none_or(|settled| settled >= *end))
+            .filter(|(id, finishing)| {
+                self.frontier.settled(**id).is_none_or(|settled| settled >= finishing.end)
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in done {
-            let (end, path, device_inode) = self.finishing.remove(&id).expect("it was just seen there");
+            let Finishing { end, path, device_inode, lost } =
+                self.finishing.remove(&id).expect("it was just seen there");
             self.persist(|ledger| {
                 ledger.update_generation(id, &path, device_inode, end, GenerationState::Finished)
             })?;
+            // With the state, or a crash in between would count it again.
+            if let Some(Lost { source, reason, bytes }) = lost {
+                self.persist(|ledger| ledger.add_lost_bytes(&source, reason, bytes))?;
+            }
             self.frontier.forget(id);
+            self.last_bytes.remove(&id);
             self.dirty = true;
         }
         Ok(())
@@ -278,9 +320,9 @@ impl Bookkeeper {
             self.look = self.next_look.take();
         }
         if let Some(as_of) =
-            self.as_of_micros.filter(|_| !self.dirty && self.as_of_noted.elapsed() >= AS_OF_EVERY)
+            self.as_of_micros.filter(|_| !self.dirty && self.since(self.as_of_noted) >= AS_OF_EVERY)
         {
-            self.as_of_noted = Instant::now();
+            self.as_of_noted = self.time.now().uptime;
             self.persist(|ledger| ledger.set_as_of(as_of))?;
             self.save_confirmed()?;
             self.tell();
@@ -288,17 +330,19 @@ impl Bookkeeper {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), LedgerError> {
+    /// Makes durable what was applied, if there is any.
+    pub(crate) fn commit(&mut self) -> Result<(), LedgerError> {
         if !self.dirty {
             return Ok(());
         }
-        let begun = Instant::now();
+        let begun = self.time.now();
         let as_of = self.as_of_micros;
-        self.persist(|ledger| ledger.commit(as_of, Utc::now().timestamp()))?;
+        let now_second = begun.wall_nanos.div_euclid(1_000_000_000);
+        self.persist(|ledger| ledger.commit(as_of, now_second))?;
         self.tell_settled();
         self.dirty = false;
-        self.last_commit = Instant::now();
-        self.last_commit_took = begun.elapsed();
+        self.last_commit = self.time.now().uptime;
+        self.last_commit_took = self.since(begun.uptime);
         self.as_of_noted = self.last_commit;
         self.surroundings.counters.commit_seconds.observe(self.last_commit_took.as_secs_f64());
         self.tell();
@@ -313,16 +357,20 @@ impl Bookkeeper {
         Ok(())
     }
 
+    fn since(&self, uptime: Duration) -> Duration {
+        self.time.now().uptime.saturating_sub(uptime)
+    }
+
     fn tell(&self) {
         let durable = Durable { commit: self.ledger.commit_number(), as_of_micros: self.as_of_micros };
         self.surroundings.durable.send_replace(durable);
     }
 
     /// Does something with the ledger; while it cannot be written (a full disk), tries again until the stop's deadline. Everything waits meanwhile, so nothing is lost.
-    fn persist<T>(
+    fn persist<V>(
         &mut self,
-        mut act: impl FnMut(&mut Ledger) -> Result<T, LedgerError>,
-    ) -> Result<T, LedgerError> {
+        mut act: impl FnMut(&mut L) -> Result<V, LedgerError>,
+    ) -> Result<V, LedgerError> {
         loop {
             match act(&mut self.ledger) {
                 Ok(value) => {
@@ -335,7 +383,7 @@ impl Bookkeeper {
                         Severity::NeedsAction,
                         &error.to_string(),
                     );
-                    std::thread::sleep(LEDGER_PAUSE);
+                    self.time.pause(LEDGER_PAUSE);
                 }
                 Err(error) => return Err(error),
             }

@@ -2,6 +2,7 @@
 //! us; halves when it refuses something in the body, down to single lines. Knows no files and no ledger.
 
 use std::ops::Range;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counters::Counters;
 use crate::health::{Concern, Health, StoreWay};
+use crate::mutation::{Mutation, mutated};
 use crate::patience::tell;
 use crate::retry::Backoff;
 
@@ -40,6 +42,16 @@ pub struct Delivery<'a, S> {
     pub counters: &'a Counters,
     /// Ends all patience.
     pub give_up: &'a CancellationToken,
+    /// How waiting is done.
+    pub wait: Wait,
+}
+
+/// Waits for some time; a test has its own.
+pub type Wait = fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Waits by the machine's clock.
+pub fn really_wait(length: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(tokio::time::sleep(length))
 }
 
 impl<S: RequestStore> Delivery<'_, S> {
@@ -68,12 +80,18 @@ impl<S: RequestStore> Delivery<'_, S> {
             match trouble {
                 Trouble::TryLater { .. } | Trouble::Misconfigured { .. } => {
                     self.counters.store_retries.inc();
+                    if mutated(Mutation::PastFailedBatch) {
+                        continue;
+                    }
                     self.pause(tell(&way, &mut backoff, &trouble)).await?;
                     waiting.push(range);
                 }
                 Trouble::TooLarge { why } | Trouble::Refused { why } if range.len() == 1 => {
                     way.works(Instant::now());
                     refused.push(RefusedLine { line: range.start, why });
+                }
+                Trouble::Refused { why } if mutated(Mutation::RejectWithoutBisection) => {
+                    refused.extend(range.map(|line| RefusedLine { line, why: why.clone() }));
                 }
                 Trouble::TooLarge { .. } | Trouble::Refused { .. } => {
                     self.counters.store_splits.inc();
@@ -103,7 +121,7 @@ impl<S: RequestStore> Delivery<'_, S> {
 
     async fn pause(&self, wait: Duration) -> Result<(), GivenUp> {
         tokio::select! {
-            () = tokio::time::sleep(wait) => Ok(()),
+            () = (self.wait)(wait) => Ok(()),
             () = self.give_up.cancelled() => Err(GivenUp),
         }
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use store::embedded::GenerationId;
 
 use crate::lines::Settled;
+use crate::mutation::{Mutation, mutated};
 
 /// The frontiers of all generations in flight.
 #[derive(Debug, Default)]
@@ -44,6 +45,11 @@ impl Frontier {
         assert!(span.start >= mark.settled, "W1: settled twice: {span:?}");
         let twin = mark.ahead.insert(span.start, piece);
         assert!(twin.is_none(), "W1: settled twice: {span:?}");
+        if mutated(Mutation::PassHole)
+            && let Some((first, _)) = mark.ahead.first_key_value()
+        {
+            mark.settled = *first;
+        }
         while let Some(next) = mark.ahead.remove(&mark.settled) {
             mark.settled = next.span.end;
             pass(next);

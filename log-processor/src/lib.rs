@@ -13,10 +13,14 @@ pub mod delivery;
 pub mod ending;
 pub mod frontier;
 pub mod health;
+pub mod ledger_port;
 pub mod lines;
+mod mutation;
 pub mod ownership;
 pub mod patience;
 pub mod pipeline;
+#[cfg(test)]
+mod prover;
 pub mod readback;
 pub mod reading;
 pub mod replay;

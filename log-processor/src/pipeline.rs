@@ -252,8 +252,7 @@ async fn flow<S: RequestStore>(
         give_up: give_up.clone(),
     };
     let bookkeeper =
-        tokio::task::spawn_blocking(move || Bookkeeper::new(ledger, surroundings).run(&from_all));
-
+        tokio::task::spawn_blocking(move || Bookkeeper::real(ledger, surroundings).run(&from_all));
     let in_flight = Arc::new(InFlight::default());
     let (to_workers, batches) = mpsc::channel(BATCHES_PER_WORKER * settings.workers);
     let batches = Arc::new(tokio::sync::Mutex::new(batches));
@@ -266,6 +265,7 @@ async fn flow<S: RequestStore>(
         retention: settings.retention,
         readback: Arc::clone(&common.readback),
         give_up: give_up.clone(),
+        wait: crate::delivery::really_wait,
     });
     let mut tasks = JoinSet::new();
     for _ in 0..settings.workers {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bookkeeper::Durable;
 use crate::counters::Counters;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, really_wait};
 use crate::health::Health;
 use crate::ownership::{Heartbeat, Refused, WhenWiped};
 use crate::reading::TimeLimits;
@@ -215,7 +215,7 @@ async fn deliver_all<S: RequestStore>(
     stop: &CancellationToken,
 ) -> Option<(u64, u64)> {
     let counters = Counters::default();
-    let delivery = &Delivery { store, health, counters: &counters, give_up: stop };
+    let delivery = &Delivery { store, health, counters: &counters, give_up: stop, wait: really_wait };
     let mut under_way = FuturesUnordered::new();
     let (mut lines, mut refused) = (0, 0);
     loop {

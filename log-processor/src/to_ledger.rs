@@ -9,6 +9,17 @@ use store::embedded::{GenerationId, GenerationRecord, Head, NewGeneration};
 
 use crate::lines::Settled;
 
+/// Bytes proven unreadable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Of which log.
+    pub source: Arc<str>,
+    /// Why.
+    pub reason: &'static str,
+    /// How many.
+    pub bytes: u64,
+}
+
 /// What the bookkeeper is told. The channel has no limit of its own: what can wait in it is bounded by the memory budget that every piece carries.
 #[derive(Debug)]
 pub enum ToLedger {
@@ -61,15 +72,8 @@ pub enum ToLedger {
         id: GenerationId,
         /// The place after its last byte.
         end: u64,
-    },
-    /// Bytes proven unreadable.
-    Lost {
-        /// Of which log.
-        source: Arc<str>,
-        /// Why.
-        reason: &'static str,
-        /// How many.
-        bytes: u64,
+        /// What of it was proven unreadable, and why: counted in the same transaction, so that no crash counts it twice.
+        lost: Option<Lost>,
     },
     /// Bytes skipped on purpose.
     Skipped {

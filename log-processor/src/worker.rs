@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 use crate::account::Account;
 use crate::batch::InFlight;
 use crate::counters::Counters;
-use crate::delivery::{Delivery, RefusedLine};
+use crate::delivery::{Delivery, RefusedLine, Wait};
 use crate::health::Health;
 use crate::lines::{Batch, Content, Lines, Settled};
+use crate::mutation::{Mutation, mutated};
 use crate::readback::ReadBack;
 use crate::reading::{FUTURE_SECONDS, Place, TimeLimits, line_ranges, read_line, reject};
 use crate::tail::identity::marker_of;
@@ -41,6 +42,8 @@ pub struct Shared<S> {
     pub readback: Arc<ReadBack>,
     /// Ends all patience.
     pub give_up: CancellationToken,
+    /// How waiting is done.
+    pub wait: Wait,
 }
 
 /// The worker task: ends when there are no more batches, or when patience has ended.
@@ -61,8 +64,21 @@ pub async fn run<S: RequestStore>(
             health: &shared.health,
             counters: &shared.counters,
             give_up: &shared.give_up,
+            wait: shared.wait,
         };
         let ends: Vec<usize> = work.lines.iter().map(|line| line.body_end).collect();
+        if mutated(Mutation::AdvanceBeforeAcknowledged) {
+            let body = std::mem::take(&mut work.body);
+            let settled = work.settle(batch);
+            in_flight.finished();
+            if to_ledger.send(ToLedger::Settled(settled)).is_err()
+                || delivery.deliver(body, &ends).await.is_err()
+            {
+                return;
+            }
+            continue;
+        }
+        let retries_before = shared.counters.store_retries.get();
         let Ok(refused) = delivery.deliver(std::mem::take(&mut work.body), &ends).await else { return };
         work.reject(&refused, &batch);
         if shared.readback.is_wanted() {
@@ -71,6 +87,14 @@ pub async fn run<S: RequestStore>(
         work.example(&shared.account);
         let settled = work.settle(batch);
         in_flight.finished();
+        if mutated(Mutation::SettleTwice) && shared.counters.store_retries.get() > retries_before {
+            let again = settled.iter().map(|piece| Settled {
+                segment: piece.segment.clone(),
+                budget: Arc::clone(&piece.budget),
+                ..*piece
+            });
+            drop(to_ledger.send(ToLedger::Settled(again.collect())));
+        }
         if to_ledger.send(ToLedger::Settled(settled)).is_err() {
             return; // The bookkeeper is gone and has said why; the log keeps the lines.
         }
@@ -131,7 +155,7 @@ impl Work {
                 let place = Place {
                     source: &piece.generation.source,
                     start: piece.generation.start.get().copied(),
-                    offset: piece.span.start + start as u64,
+                    offset: if mutated(Mutation::KeyFromBatch) { 0 } else { piece.span.start } + start as u64,
                 };
                 match read_line(&piece.bytes, start..end, place, parser, limits) {
                     Ok(line) => {

@@ -9,7 +9,7 @@ use store::embedded::{GenerationId, GenerationRecord, Head, NewGeneration};
 
 use super::disk::FileId;
 use super::ports::{Books, Ended};
-use crate::to_ledger::ToLedger;
+use crate::to_ledger::{Lost, ToLedger};
 
 /// Tail's line to the bookkeeper.
 #[derive(Clone, Debug)]
@@ -59,12 +59,8 @@ impl Books for BooksLine {
         self.tell(ToLedger::Seen { id, path, device_inode, size_bytes })
     }
 
-    fn finish(&self, id: GenerationId, end: u64) -> Result<(), Ended> {
-        self.tell(ToLedger::Finish { id, end })
-    }
-
-    fn lost(&self, source: &Arc<str>, reason: &'static str, bytes: u64) -> Result<(), Ended> {
-        self.tell(ToLedger::Lost { source: Arc::clone(source), reason, bytes })
+    fn finish(&self, id: GenerationId, end: u64, lost: Option<Lost>) -> Result<(), Ended> {
+        self.tell(ToLedger::Finish { id, end, lost })
     }
 
     fn skipped(&self, source: &Arc<str>, bytes: u64) -> Result<(), Ended> {

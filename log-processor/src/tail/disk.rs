@@ -37,6 +37,8 @@ pub trait Disk: Debug + Send + Sync {
     fn stat(&self, path: &Path) -> io::Result<Option<FileStat>>;
     /// The names in a folder, in any order; none when there is no such folder.
     fn names(&self, folder: &Path) -> io::Result<Vec<OsString>>;
+    /// When a name last came or went in a folder, nanoseconds since 1970; coarse. None when there is no such folder.
+    fn folder_time(&self, folder: &Path) -> io::Result<Option<i64>>;
     /// Opens a file for reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
     /// The time now.
@@ -76,6 +78,14 @@ impl Disk for RealDisk {
         match fs::read_dir(folder) {
             Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
             Err(error) if is_missing(&error) => Ok(vec![]),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn folder_time(&self, folder: &Path) -> io::Result<Option<i64>> {
+        match fs::metadata(folder) {
+            Ok(metadata) => Ok(Some(stat_of(&metadata).modified_nanos)),
+            Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -11,11 +11,13 @@ use store::embedded::GenerationId;
 
 use super::known::Known;
 use super::log::{Interrupted, Log, Surroundings};
+use super::look::Look;
 use super::open::Got;
 use super::ports::{Ended, Handed, Outlet, Watch};
-use super::siblings::{Folder, folder_of};
+use super::siblings::{Folder, FolderTimes, folder_of};
 use super::starts::Starts;
 use crate::health::{Concern, Health, Severity};
+use crate::mutation::{Mutation, mutated};
 use crate::report::FileReports;
 use crate::sources::Sources;
 use crate::wake::Hints;
@@ -75,7 +77,7 @@ pub struct State {
     looked_at: Option<Duration>,
     reconciled_at: Option<Duration>,
     /// The look that is not handed on to its end.
-    look: Option<Look>,
+    pub(super) look: Option<Look>,
     /// Places up to which lines were handed on since the books were told.
     pub(super) moved: HashMap<GenerationId, u64>,
     block: Vec<u8>,
@@ -83,14 +85,8 @@ pub struct State {
     pub(super) waiting: Vec<Handed>,
     pub(super) waiting_bytes: usize,
     pub(super) undurable: bool,
-}
-
-/// A look at all logs: when, and what was there to be read then.
-#[derive(Debug)]
-struct Look {
-    as_of_micros: i64,
-    /// The log of each generation that has to be read on, and how far.
-    targets: HashMap<GenerationId, (usize, u64)>,
+    /// The folders of the logs.
+    pub(super) folder_times: FolderTimes,
 }
 
 /// What a step came to.
@@ -100,6 +96,14 @@ pub struct Step {
     pub busy: bool,
     /// Something had grown although no hint had said so; `Some(false)`: what had grown was announced.
     pub unannounced: Option<bool>,
+}
+
+impl State {
+    /// Reads so many bytes at once.
+    #[cfg(test)]
+    pub(crate) fn reading(block_bytes: usize) -> Self {
+        Self { block: vec![0; block_bytes], ..Self::default() }
+    }
 }
 
 impl Follower {
@@ -130,11 +134,13 @@ impl Follower {
             self.choose(hints, look_due, clock.uptime)
         };
         let unannounced = self.look(&chosen, hints)?;
-        if reconcile_due || hints.everything {
+        if reconcile_due || hints.everything || (few && self.folders_changed(clock)?) {
             self.state.reconciled_at = Some(clock.uptime);
             self.reconcile()?;
         }
-        if round_ended && self.state.look.is_none() {
+        // Files that are not all known may hold anything.
+        let settled = !self.state.logs.iter().any(Log::is_unsettled);
+        if round_ended && settled && self.state.look.is_none() {
             self.state.look = Some(self.begin_look(self.state.round_began_micros));
         }
         self.read_round()?;
@@ -265,7 +271,9 @@ impl Follower {
     /// Every busy log has a turn.
     fn read_round(&mut self) -> Result<(), Ended> {
         let mut block = std::mem::take(&mut self.state.block);
-        block.resize(BLOCK_BYTES, 0);
+        if block.is_empty() {
+            block.resize(BLOCK_BYTES, 0);
+        }
         for index in std::mem::take(&mut self.state.busy) {
             match self.turn(index, &mut block) {
                 Ok(true) => {
@@ -310,45 +318,18 @@ impl Follower {
                         }
                     }
                 }
+                Got::End if mutated(Mutation::UnfinishedLineAtEnd) => {
+                    if let Some(piece) = open.splitter.finish()
+                        && !self.hand_on(index, at, piece)?
+                    {
+                        return Ok(true);
+                    }
+                }
                 Got::End => {}
             }
             at += 1;
         }
         Ok(more)
-    }
-
-    fn begin_look(&self, as_of_micros: i64) -> Look {
-        let opens = self
-            .state
-            .logs
-            .iter()
-            .enumerate()
-            .flat_map(|(index, log)| log.open.iter().map(move |open| (index, open)));
-        let unread = opens.filter_map(|(index, open)| {
-            (open.splitter.read_offset() < open.stat.size)
-                .then_some((open.generation.id, (index, open.stat.size)))
-        });
-        Look { as_of_micros, targets: unread.collect() }
-    }
-
-    /// Tells the books when everything that was there at a look is handed on.
-    fn end_look(&mut self) -> Result<(), Ended> {
-        let Some(look) = &mut self.state.look else { return Ok(()) };
-        if !self.state.trouble.is_empty() {
-            self.state.look = None; // What cannot be read may hold anything.
-            return Ok(());
-        }
-        let logs = &self.state.logs;
-        look.targets.retain(|id, (index, target)| {
-            let open = logs[*index].open.iter().find(|open| open.generation.id == *id);
-            open.is_some_and(|open| open.splitter.read_offset() < *target)
-        });
-        if look.targets.is_empty() {
-            let as_of_micros = look.as_of_micros;
-            self.state.look = None;
-            self.with.books.look(as_of_micros, self.state.moved.drain().collect())?;
-        }
-        Ok(())
     }
 
     /// Whether everything that was there, and could be read, is handed on, and nothing is awaited.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use logline::{LineParser, Zone};
 
 use super::follower::Follower;
-use super::identity::{Opening, marker_of};
+use super::identity::{Opening, extend_last_bytes, marker_of};
 use super::known::Known;
 use super::log::{Interrupted, Log};
 use super::open::Got;
 use super::ports::{Ended, Handed};
 use super::splitter::Piece;
 use crate::lines::{Content, count_lines};
+use crate::mutation::{Mutation, mutated};
 use crate::span::Span;
 
 /// So many bytes may wait for starts to be durable.
@@ -73,7 +74,9 @@ impl Follower {
         let open = &mut self.state.logs[index].open[at];
         let too_long = piece.content == Content::TooLong;
         let count = if too_long { 1 } else { count_lines(&piece.bytes) };
-        let marker = if too_long { marker_of(b"\n") } else { marker_of(&piece.bytes) };
+        let as_read = piece.end - piece.start == piece.bytes.len() as u64;
+        extend_last_bytes(&mut open.last_bytes, if too_long { b"\n" } else { &piece.bytes }, as_read);
+        let marker = marker_of(&open.last_bytes);
         let id = open.generation.id;
         let handed = Handed {
             generation: Arc::clone(&open.generation),
@@ -133,8 +136,10 @@ impl Follower {
             .collect();
         let now_second = self.with.disk.clock().wall_nanos / 1_000_000_000;
         let start = self.starts.decide(&log.source, &head, &others, now_second)?;
-        self.with.books.start(id, head.clone(), start)?;
-        self.state.undurable = true;
+        if !mutated(Mutation::StartNotInLedger) {
+            self.with.books.start(id, head.clone(), start)?;
+            self.state.undurable = true;
+        }
         log.open[at].generation.start.set(start).expect("only tail sets it, and it was not set");
         if let Some(known) = log.known.iter_mut().find(|known| known.id == id) {
             known.head = Some(head);

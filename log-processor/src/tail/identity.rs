@@ -2,9 +2,9 @@
 
 use std::io;
 
-use logline::{LineParser, Zone, strip_byte_order_mark};
+use logline::{LineParser, Reason, Zone, strip_byte_order_mark};
 use store::KeyStart;
-use store::embedded::Head;
+use store::embedded::{Head, SettledSegment};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use super::disk::{LogFile, read_full};
@@ -22,6 +22,24 @@ const START_GAP_BYTES: u64 = 16 << 20;
 pub fn marker_of(bytes_before: &[u8]) -> TailMarker {
     let last = &bytes_before[bytes_before.len().saturating_sub(MARKER_MAX_BYTES)..];
     (xxh3_64(last), last.len() as u64)
+}
+
+/// Adds bytes to the last ones of a generation, from which its marker is made. `joined`: they follow without a hole. A marker of one short piece alone would hold in too many files.
+pub fn extend_last_bytes(last: &mut Vec<u8>, bytes: &[u8], joined: bool) {
+    let bytes = &bytes[bytes.len().saturating_sub(MARKER_MAX_BYTES)..];
+    if !joined {
+        last.clear();
+    }
+    last.drain(..(last.len() + bytes.len()).saturating_sub(MARKER_MAX_BYTES));
+    last.extend_from_slice(bytes);
+}
+
+/// Marks the end of a segment; `last` are the last bytes before it.
+pub fn mark_segment(last: &mut Vec<u8>, segment: &mut SettledSegment) {
+    let joined = segment.end_offset - segment.start_offset == segment.bytes.len() as u64;
+    let too_long = segment.rejects.first().is_some_and(|reject| reject.reason == Reason::TooLong);
+    extend_last_bytes(last, if too_long { b"\n" } else { &segment.bytes }, joined);
+    segment.tail_marker = marker_of(last);
 }
 
 /// Whether the bytes before `offset` are still those of the marker.

@@ -5,9 +5,10 @@ use std::io;
 use store::KeyStart;
 use store::embedded::{GenerationId, GenerationRecord, GenerationState, Head};
 
-use super::disk::{FileId, FileStat, LogFile};
+use super::disk::{FileId, FileStat, LogFile, read_full};
 use super::identity::{Opening, marker_holds};
 use crate::lines::TailMarker;
+use crate::mutation::{Mutation, mutated};
 
 /// A generation as tail knows it, open or not.
 #[derive(Clone, Debug)]
@@ -71,14 +72,29 @@ impl Known {
     /// Whether a file holds this generation: by content, and by inode only while there is no content to compare.
     pub fn is(&self, file: &mut dyn LogFile, stat: FileStat, opening: &Opening) -> io::Result<bool> {
         let head_holds = match &self.head {
+            Some(_) if mutated(Mutation::IgnoreHead) => self.file == stat.id,
             Some(head) => opening.begins_with(head),
-            None => self.file == stat.id,
+            // Or by the marker, where it ends where the file does, or covers all that was handed on of a file that was truncated.
+            None => {
+                let covers = (self.cut && self.marker.1 == self.handed) || stat.size == self.handed;
+                self.file == stat.id || (self.marker.1 > 0 && covers)
+            }
         };
-        Ok(head_holds && stat.size >= self.handed && marker_holds(file, self.handed, self.marker)?)
+        // What was passed over is that file as it was: another one that begins alike is not.
+        let other_skipped = self.skipped && self.file != stat.id && stat.size != self.handed;
+        if !head_holds || stat.size < self.handed || other_skipped {
+            return Ok(false);
+        }
+        if self.marker.1 == 0 && self.handed > 0 && self.head.is_none() {
+            // Begun in its middle (START_AT=end), and nothing was handed on since: at least a line must begin there.
+            let mut before = [0];
+            return Ok(read_full(file, &mut before, self.handed - 1)? == 1 && before == *b"\n");
+        }
+        Ok(mutated(Mutation::ForgetTailMarker) || marker_holds(file, self.handed, self.marker)?)
     }
 }
 
-/// The generation that a file holds: the one that was last seen in this very file, else the newest that fits. What stands at a log's own path (`active`) is never taken for
+/// The generation that a file holds: the one of which most is proven by its content, then the one that was last seen in this very file, else the newest that fits. What stands at a log's own path (`active`) is never taken for
 /// a file that was passed over at the first start, unless it is that very file: a copy beside the log must not hide it.
 pub fn recognise(
     known: &[Known],
@@ -86,20 +102,35 @@ pub fn recognise(
     stat: FileStat,
     opening: &Opening,
     active: bool,
+    others_than: &[GenerationId],
 ) -> io::Result<Option<GenerationId>> {
-    let mut found = None;
+    let mut found: Option<&Known> = None;
     for candidate in known.iter().rev() {
-        if active && candidate.skipped && candidate.file != stat.id {
+        let passed_over = active && candidate.skipped && candidate.file != stat.id;
+        if passed_over || others_than.contains(&candidate.id) {
             continue;
         }
-        if candidate.is(file, stat, opening)? {
-            if candidate.file == stat.id {
-                return Ok(Some(candidate.id));
-            }
-            found = found.or(Some(candidate.id));
+        // The more of it is proven by content, the surer; then the same file, then the newest.
+        let rank =
+            |known: &Known| (known.head.is_some() || known.handed > 0, known.handed, known.file == stat.id);
+        if found.is_none_or(|found| rank(candidate) > rank(found))
+            && candidate.is(file, stat, opening)?
+            && (candidate.file == stat.id || may_go_on(known, candidate, file, stat)?)
+        {
+            found = Some(candidate);
         }
     }
-    Ok(found)
+    Ok(found.map(|found| found.id))
+}
+
+/// Whether another file than its own may hold the rest of a generation. Where heads do not tell generations apart, one whose unfinished last line was taken is no beginning of others.
+fn may_go_on(known: &[Known], candidate: &Known, file: &mut dyn LogFile, stat: FileStat) -> io::Result<bool> {
+    let shared = known.iter().filter(|other| other.head == candidate.head).nth(1).is_some();
+    if !shared || candidate.handed == 0 || stat.size == candidate.handed {
+        return Ok(true);
+    }
+    let mut before = [0];
+    Ok(read_full(file, &mut before, candidate.handed - 1)? == 1 && before == *b"\n")
 }
 
 #[cfg(test)]
@@ -131,7 +162,7 @@ mod tests {
         let (mut file, size) = file(content);
         let opening = Opening::read(&mut *file, 0).expect("read");
         let stat = FileStat { id, size, modified_nanos: 0 };
-        let found = recognise(&[known], &mut *file, stat, &opening, true).expect("read");
+        let found = recognise(&[known], &mut *file, stat, &opening, true, &[]).expect("read");
         assert_eq!(found.is_some(), expected, "{content:?}");
     }
 

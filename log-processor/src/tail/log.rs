@@ -13,7 +13,9 @@ use super::open::{Got, Open};
 use super::ports::{Books, Ended};
 use super::siblings::{self, Folder, Sibling};
 use crate::counters::Counters;
+use crate::mutation::{Mutation, mutated};
 use crate::settings::StartAt;
+use crate::to_ledger::Lost;
 
 /// What a log needs from its surroundings.
 #[derive(Debug)]
@@ -102,7 +104,8 @@ impl Log {
     pub fn reconcile(&mut self, folder: &Folder, with: &Surroundings) -> Result<(), Interrupted> {
         let files = folder.siblings(&*with.disk, &self.path).map_err(|error| self.io(error))?;
         let known = |file: &Sibling| {
-            self.open.iter().any(|open| open.stat.id == file.stat.id)
+            mutated(Mutation::NoLateWrites)
+                || self.open.iter().any(|open| open.stat.id == file.stat.id)
                 || self.met.get(&file.stat.id) == Some(&file.stat)
         };
         if self.listing.as_ref() != Some(&names_and_files(&files)) || !files.iter().all(known) {
@@ -170,7 +173,11 @@ impl Log {
         self.follow_renames(files, with)?;
         let clock = with.disk.clock();
         let mut again = false;
-        for sibling in files {
+        // Files in which a generation was last seen come first: of a file and its copy, the file goes on.
+        let (same, others): (Vec<&Sibling>, Vec<&Sibling>) = files.iter().partition(|sibling| {
+            self.known.iter().any(|known| !known.finished && known.file == sibling.stat.id)
+        });
+        for sibling in same.into_iter().chain(others) {
             if self.open.iter().any(|open| open.stat.id == sibling.stat.id)
                 || self.met.get(&sibling.stat.id) == Some(&sibling.stat)
             {
@@ -224,18 +231,23 @@ impl Log {
                 continue;
             }
             known.finished = true;
-            let lost = known.size.saturating_sub(known.handed);
+            let read = if mutated(Mutation::LostBytesTooMany) { 0 } else { known.handed };
+            let lost = known.size.saturating_sub(read);
+            let reason = if known.cut { "truncated" } else { "removed" };
             if lost > 0 {
-                let reason = if known.cut { "truncated" } else { "removed" };
                 tracing::error!(
                     source = &*self.source,
                     bytes = lost,
                     generation = known.id.0,
                     "a file was {reason} before it was read to its end"
                 );
-                with.books.lost(&self.source, reason, lost)?;
             }
-            with.books.finish(known.id, known.handed)?;
+            let lost = (lost > 0 && !mutated(Mutation::LostBytesNotCounted)).then(|| Lost {
+                source: Arc::clone(&self.source),
+                reason,
+                bytes: lost,
+            });
+            with.books.finish(known.id, known.handed, lost)?;
         }
         Ok(())
     }
@@ -251,6 +263,7 @@ impl Log {
         if let Some(known) = self.known.iter_mut().find(|known| known.id == id) {
             known.finished = false; // The scan either finds a copy or gives it up.
             known.cut = true;
+            known.skipped |= mutated(Mutation::NoCopyAfterTruncation);
         }
         self.met.clear(); // What was a copy of a followed file may now be all that is left of it.
         self.scan(with)?;
@@ -284,7 +297,9 @@ impl Log {
         let clock = with.disk.clock();
         let mut index = 0;
         while index < self.open.len() {
-            if self.open[index].is_over(clock) && self.open[index].splitter.unfinished_bytes() == 0 {
+            let dropped = mutated(Mutation::DropRenamed) && !self.open[index].active;
+            let over = self.open[index].is_over(clock) && self.open[index].splitter.unfinished_bytes() == 0;
+            if over || dropped {
                 let open = self.open.remove(index);
                 self.note(&open);
                 let handed = open.handed;
@@ -293,7 +308,7 @@ impl Log {
                 }
                 self.met.remove(&open.stat.id);
                 with.books.seen(open.generation.id, open.path.clone(), open.stat.id, open.certain_size)?;
-                with.books.finish(open.generation.id, handed)?;
+                with.books.finish(open.generation.id, handed, None)?;
                 tracing::debug!(file = %open.path.display(), "read to its end and silent, let go");
             } else {
                 index += 1;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use store::embedded::{GenerationState, NewGeneration};
 
+use super::copies::is_part_of;
 use super::disk::{FileStat, LogFile, read_full};
 use super::gzip::{self, Decompressed, Gzip};
 use super::identity::{MARKER_MAX_BYTES, Opening, bytes_of_marker, hashed_start, marker_of};
@@ -15,6 +16,7 @@ use super::open::{COMPARED_BYTES, Open, age};
 use super::siblings::Sibling;
 use super::splitter::Splitter;
 use crate::lines::Generation;
+use crate::mutation::{Mutation, mutated};
 use crate::settings::StartAt;
 
 /// How long a compressed file that ends in the middle is waited for: somebody may still be writing it.
@@ -34,9 +36,9 @@ pub enum Met {
 }
 
 /// A file ready to be read.
-struct Ready {
-    file: Box<dyn LogFile>,
-    stat: FileStat,
+pub(super) struct Ready {
+    pub(super) file: Box<dyn LogFile>,
+    pub(super) stat: FileStat,
 }
 
 impl Log {
@@ -67,48 +69,66 @@ impl Log {
         };
         let active = sibling.path == self.path;
         let opening = Opening::read(&mut *ready.file, with.salt).map_err(io)?;
-        match recognise(&self.known, &mut *ready.file, ready.stat, &opening, active).map_err(io)? {
-            Some(id) => {
-                if let Some(open) = self.open.iter_mut().find(|open| open.generation.id == id) {
-                    if open.has_copy(&mut *ready.file, ready.stat.size).map_err(io)? {
-                        return Ok(Met::Judged); // A copy of what we follow.
-                    }
-                    if open.is_cut().map_err(io)? {
-                        return Ok(Met::Moved); // Its truncation comes first; this may be the copy that was made before.
-                    }
-                    // It begins in the same way, but goes on differently: another generation.
-                    return self.begin(ready, sibling, 0, with);
-                }
+        for open in &self.open {
+            if let Some(known) = self.known.iter_mut().find(|known| known.id == open.generation.id) {
+                (known.handed, known.marker) = (open.handed, open.marker);
+            }
+        }
+        // Open ones that begin in the same way, but go on differently.
+        let (mut different, mut excluded) = (false, Vec::new());
+        let index = loop {
+            let found = recognise(&self.known, &mut *ready.file, ready.stat, &opening, active, &excluded);
+            let Some(id) = found.map_err(io)? else { break None };
+            let Some(open) = self.open.iter_mut().find(|open| open.generation.id == id) else {
                 let index =
                     self.known.iter().position(|known| known.id == id).expect("recognised among them");
                 let known = &self.known[index];
-                if known.skipped || !(active || !known.finished || ready.stat.size > known.handed) {
-                    return Ok(Met::Judged);
+                if sibling.gzip && known.head.is_none() && known.handed > 0 && known.marker.1 == 0 {
+                    excluded.push(id); // A compressed file never was a log begun in its middle: the number was given again.
+                    continue;
                 }
-                if ready.stat.size > known.size
-                    && self.stands_elsewhere(index, ready.stat, with).map_err(io)?
-                {
-                    return self.begin(ready, sibling, 0, with); // It begins in the same way, and is no copy: it is longer.
-                }
-                self.reopen(index, ready, sibling, with)
+                break Some(index);
+            };
+            // Its truncation comes first: this may be the copy that was made before.
+            if open.is_cut().map_err(io)? {
+                return Ok(Met::Moved);
             }
-            None => self.meet_new(ready, sibling, &opening, first, with),
-        }
-    }
-
-    /// Whether a generation's own file, which is another than this one, is still there with all that we know of it.
-    fn stands_elsewhere(&self, index: usize, stat: FileStat, with: &Surroundings) -> io::Result<bool> {
-        let known = &self.known[index];
-        let own = |file: &&Sibling| file.stat.id == known.file && file.stat.id != stat.id && !file.gzip;
-        let Some(own) = self.present.iter().find(own) else { return Ok(false) };
-        let mut file = match with.disk.open(&own.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
+            if open.has_copy(&mut *ready.file, ready.stat.size).map_err(io)? {
+                return Ok(Met::Judged);
+            }
+            if open.is_cut().map_err(io)? {
+                return Ok(Met::Moved);
+            }
+            different = true;
+            excluded.push(id);
         };
-        let stat = file.stat()?;
-        let opening = Opening::read(&mut *file, with.salt)?;
-        Ok(stat.id == known.file && known.is(&mut *file, stat, &opening)?)
+        // Known by its inode alone, without content: what has come into it since may be a copy.
+        let by_inode = |index: usize| self.known[index].head.is_none() && self.known[index].handed == 0;
+        if index.is_none_or(by_inode)
+            && let Some(met) = self.meet_copy(&mut ready, sibling, &opening, with)?
+        {
+            return Ok(met);
+        }
+        let Some(index) = index else {
+            if different {
+                return self.begin(ready, sibling, 0, with);
+            }
+            return self.meet_new(ready, sibling, &opening, first, with);
+        };
+        let known = &self.known[index];
+        if known.skipped || !(active || !known.finished || ready.stat.size > known.handed) {
+            return Ok(Met::Judged);
+        }
+        let is_longer = ready.stat.size > known.size;
+        if let Some(mut own) = self.own_file(index, ready.stat, with).map_err(io)? {
+            if is_part_of(&mut *own, &mut ready).map_err(io)? {
+                return Ok(Met::Judged); // A copy, perhaps one that is still being made.
+            }
+            if is_longer {
+                return self.begin(ready, sibling, 0, with); // It begins in the same way, and is no copy: it is longer.
+            }
+        }
+        self.reopen(index, ready, sibling, with)
     }
 
     /// Meets a file that holds no generation that we know.
@@ -170,8 +190,11 @@ impl Log {
     ) -> io::Result<bool> {
         let Some(hint) = gzip::length_hint(file)? else { return Ok(false) };
         let fits =
-            |known: &&Known| known.skipped || known.finished && known.handed % (1 << 32) == u64::from(hint);
-        let mut candidates = self.known.iter().filter(fits).peekable();
+            |known: &&Known| (known.skipped || known.finished) && known.handed % (1 << 32) == u64::from(hint);
+        // A head that several generations share (a header line) tells nothing with a length alone: logs have lines of one length.
+        let shared =
+            |known: &&Known| self.known.iter().filter(|other| other.head == known.head).nth(1).is_some();
+        let mut candidates = self.known.iter().filter(fits).filter(|known| !shared(known)).peekable();
         if candidates.peek().is_none() {
             return Ok(false);
         }
@@ -223,12 +246,13 @@ impl Log {
             .filter(|known| known.id != own && known.handed > 0 && known.head.is_some() && !known.skipped)
             // One whose own file still stands there is another, however equal.
             .filter(|known| {
-                known.file == stat.id || self.present.iter().all(|file| file.stat.id != known.file)
+                let stands = self.present.iter().any(|file| file.stat.id == known.file);
+                known.file == stat.id || known.cut || !stands
             })
             .cloned()
             .collect();
         let open = &mut self.open[at];
-        let found = recognise(&others, &mut *open.file, stat, opening, open.active)
+        let found = recognise(&others, &mut *open.file, stat, opening, open.active, &[])
             .map_err(|error| Interrupted::Io(open.path.clone(), error))?;
         let Some(id) = found.filter(|id| self.open.iter().all(|open| open.generation.id != *id)) else {
             return Ok(false);
@@ -237,7 +261,7 @@ impl Log {
         if let Some(known) = self.known.iter_mut().find(|known| known.id == own) {
             known.finished = true;
         }
-        with.books.finish(own, 0)?;
+        with.books.finish(own, 0, None)?;
         let index = self.known.iter().position(|known| known.id == id).expect("recognised among them");
         let sibling = Sibling { path: open.path, stat, gzip: open.gzip };
         self.reopen(index, Ready { file: open.file, stat }, &sibling, with)?;
@@ -246,18 +270,28 @@ impl Log {
 
     fn begin(
         &mut self,
-        ready: Ready,
+        mut ready: Ready,
         sibling: &Sibling,
         from: u64,
         with: &Surroundings,
     ) -> Result<Met, Interrupted> {
+        // What stands before that place, so that the file is known again though nothing of it is handed on.
+        let length = from.min(COMPARED_BYTES as u64);
+        let io = |error| Interrupted::Io(sibling.path.clone(), error);
+        let recent = bytes_at(&mut *ready.file, from - length, length).map_err(io)?;
+        let first = bytes_at(&mut *ready.file, 0, length).map_err(io)?;
+        let (Some(recent), Some(first)) = (recent, first) else { return Ok(Met::Moved) };
+        if from > 0 && recent.last() != Some(&b'\n') {
+            return Ok(Met::Moved); // Truncated and filled again since that place was found.
+        }
         let id = with.books.begin(self.new_generation(sibling, from, GenerationState::Open), None)?;
         if from > 0 {
             with.books.skipped(&self.source, from)?;
         }
-        let known = Known::new(id, ready.stat, from);
+        let marker = if from > 0 { marker_of(&recent) } else { (0, 0) };
+        let known = Known { marker, ..Known::new(id, ready.stat, from) };
         tracing::info!(file = %sibling.path.display(), source = &*self.source, from, "following");
-        self.push_open(&known, ready, sibling, (Vec::new(), Vec::new()));
+        self.push_open(&known, ready, sibling, (recent, first));
         self.known.push(known);
         Ok(Met::Opened)
     }
@@ -276,14 +310,14 @@ impl Log {
         let mut compared = (Vec::new(), Vec::new());
         if !sibling.gzip {
             // As much of its beginning as was certainly read: what comes behind may still be written.
-            let length =
-                usize::try_from(known.handed).map_or(COMPARED_BYTES, |handed| handed.min(COMPARED_BYTES));
-            let mut first = vec![0; length];
-            let read = read_full(&mut *ready.file, &mut first, 0)
-                .map_err(|error| Interrupted::Io(sibling.path.clone(), error))?;
-            if read < length {
-                return Ok(Met::Moved);
-            }
+            // Its head too, though nothing of it may have been handed on: it is this generation's alone.
+            let io = |error| Interrupted::Io(sibling.path.clone(), error);
+            let head_bytes = known.head.as_ref().map_or(0, |head| head.length_bytes);
+            let length = known.handed.max(head_bytes).min(COMPARED_BYTES as u64);
+            let first = bytes_at(&mut *ready.file, 0, length).map_err(io)?;
+            let opening = Opening::read(&mut *ready.file, with.salt).map_err(io)?;
+            let begins_so = known.head.as_ref().is_none_or(|head| opening.begins_with(head));
+            let Some(first) = first.filter(|_| begins_so) else { return Ok(Met::Moved) };
             compared = (recent, first);
         }
         known.file = ready.stat.id;
@@ -306,16 +340,23 @@ impl Log {
         (recent, first): (Vec<u8>, Vec<u8>),
     ) {
         let start = known.start.map_or_else(OnceLock::new, OnceLock::from);
+        // Those of its marker, as far as they are known.
+        let last = usize::try_from(known.marker.1).map_or(0, |length| recent.len().saturating_sub(length));
+        let last = &recent[last..];
+        let again = mutated(Mutation::GzipFromStart) && sibling.gzip || mutated(Mutation::RestartFromStart);
+        let handed = if again { 0 } else { known.handed };
         let generation = Generation { id: known.id, source: Arc::clone(&self.source), start };
         self.open.push(Open {
             generation: Arc::new(generation),
             file: ready.file,
             stat: ready.stat,
             certain_size: ready.stat.size,
+            was_young: true,
             path: sibling.path.clone(),
-            splitter: Splitter::new(known.handed),
-            handed: known.handed,
+            splitter: Splitter::new(handed),
+            handed,
             marker: known.marker,
+            last_bytes: last.to_vec(),
             active: sibling.path == self.path,
             gzip: sibling.gzip,
             recent,
@@ -333,6 +374,13 @@ impl Log {
         let (source, path) = (self.source.to_string(), sibling.path.clone());
         NewGeneration { source, path, device, inode, settled_offset, state }
     }
+}
+
+/// The bytes at a place, if there are that many.
+fn bytes_at(file: &mut dyn LogFile, place: u64, length: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = vec![0; usize::try_from(length).expect("a few")];
+    let read = read_full(file, &mut bytes, place)?;
+    Ok((read == bytes.len()).then_some(bytes))
 }
 
 /// The place after the last newline.

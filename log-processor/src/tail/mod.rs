@@ -3,6 +3,7 @@
 //! What is looked at and read is decided in `follower`, step by step; here is the thread that waits for hints between the steps, and the end of a run.
 
 pub mod books;
+mod copies;
 pub mod disk;
 pub mod follower;
 pub mod gzip;
@@ -10,6 +11,7 @@ pub mod handing;
 pub mod identity;
 pub mod known;
 pub mod log;
+mod look;
 pub mod meet;
 pub mod names;
 pub mod open;

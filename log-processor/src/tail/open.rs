@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::disk::{Clock, FileStat, LogFile, read_full};
 use super::splitter::Splitter;
 use crate::lines::{Generation, TailMarker};
+use crate::mutation::{Mutation, mutated};
 
 /// How long a file that was renamed away must be silent before its unfinished last line is taken and it is let go (design section 12: within 15 s).
 pub const QUIET: Duration = Duration::from_secs(10);
@@ -30,6 +31,8 @@ pub struct Open {
     pub stat: FileStat,
     /// Its greatest size while it certainly held this generation: what was seen just before a truncation was noticed can be the size of what came after it.
     pub certain_size: u64,
+    /// It had been changed just before the last look: it could be changed again then without its times telling.
+    pub was_young: bool,
     /// Where it was last found.
     pub path: PathBuf,
     /// Its bytes into lines.
@@ -38,6 +41,8 @@ pub struct Open {
     pub handed: u64,
     /// The marker of that place.
     pub marker: TailMarker,
+    /// The last bytes that were handed on, from which the marker is made.
+    pub last_bytes: Vec<u8>,
     /// It stands at the log's own path: the one that grows.
     pub active: bool,
     /// It is a compressed file, which was found whole: it neither grows nor changes.
@@ -72,13 +77,14 @@ impl Open {
                 Err(error) => return Err(error),
             }
         };
-        if read < before || block[..before] != self.recent {
+        if read <= before {
+            // Nothing new. A read may come back short for other reasons than the end of the file.
+            return Ok(if read < before && self.is_cut()? { Got::Cut } else { Got::End });
+        }
+        if block[..before] != self.recent && !mutated(Mutation::NoCompareBefore) {
             return Ok(Got::Cut);
         }
-        if read == before {
-            return Ok(Got::End);
-        }
-        if !self.begins_as_before()? {
+        if !mutated(Mutation::NoCompareAfter) && !self.begins_as_before()? {
             return Ok(Got::Cut);
         }
         self.certain_size = self.certain_size.max(self.stat.size).max(place + (read - before) as u64);
@@ -119,8 +125,14 @@ impl Open {
             });
         }
         let stat = self.file.stat()?;
-        let changed = stat != self.stat || age(clock, stat) < YOUNG;
+        let is_young = age(clock, stat) < YOUNG;
+        let changed = stat != self.stat || is_young || self.was_young;
+        self.was_young = is_young;
         let place = self.splitter.read_offset();
+        if mutated(Mutation::NoTruncation) {
+            self.stat = stat;
+            return Ok(if stat.size > place { Got::Bytes(0..0) } else { Got::End });
+        }
         if stat.size < place || (stat.size == place && changed && self.is_cut()?) {
             return Ok(Got::Cut);
         }
@@ -130,21 +142,34 @@ impl Open {
 
     /// Whether it was renamed away or removed, is read to its end, and nobody has written to it for a while.
     pub fn is_over(&self, clock: Clock) -> bool {
+        if mutated(Mutation::DropRotatedOnTimer) {
+            return !self.active && age(clock, self.stat) >= Duration::from_secs(1);
+        }
         !self.active
             && self.splitter.read_offset() >= self.stat.size
             && (self.gzip || age(clock, self.stat) >= QUIET)
     }
 
-    /// Whether another file, with this size, holds what this one holds: a copy, perhaps one that is still being made. What is longer than this file is no copy of it.
+    /// Whether another file holds what this one holds: a copy, perhaps one that is still being made. What is longer than this file is no copy of it.
     pub fn has_copy(&mut self, other: &mut dyn LogFile, size: u64) -> io::Result<bool> {
         let length = if self.gzip { self.stat.size } else { self.file.stat()?.size };
-        let from = size.saturating_sub(COPY_BYTES as u64);
-        let compared = usize::try_from(size - from).expect("at most 4 KiB");
-        let (mut ours, mut theirs) = ([0; COPY_BYTES], [0; COPY_BYTES]);
-        let ours_read = read_full(&mut *self.file, &mut ours[..compared], from)?;
-        let theirs_read = read_full(other, &mut theirs[..compared], from)?;
-        Ok(size <= length && ours_read == compared && ours[..ours_read] == theirs[..theirs_read])
+        has_copy(&mut *self.file, length, other, size)
     }
+}
+
+/// Whether a file of this length, which begins as another one does, holds all of the other one's `size` bytes, as its last ones tell.
+pub fn has_copy(file: &mut dyn LogFile, length: u64, other: &mut dyn LogFile, size: u64) -> io::Result<bool> {
+    let from = size.saturating_sub(COPY_BYTES as u64);
+    let compared = usize::try_from(size - from).expect("at most 4 KiB");
+    let (mut ours, mut theirs) = ([0; COPY_BYTES], [0; COPY_BYTES]);
+    let ours_read = read_full(file, &mut ours[..compared], from)?;
+    let theirs_read = read_full(other, &mut theirs[..compared], from)?;
+    Ok(size <= length && ours_read == compared && ours[..ours_read] == theirs[..theirs_read])
+}
+
+/// Whether a time lies so shortly back that another change can have it too.
+pub fn is_young(clock: Clock, nanos: i64) -> bool {
+    clock.wall_nanos.saturating_sub(nanos) < i64::try_from(YOUNG.as_nanos()).expect("seconds")
 }
 
 /// How long ago a file was changed; zero when its time lies ahead.

@@ -18,6 +18,7 @@ use crate::health::Health;
 use crate::lines::{Content, Generation, Lines};
 use crate::patience::patiently;
 use crate::span::Span;
+use crate::to_ledger::Lost;
 
 /// The bookkeeper or the workers have ended, or the program stops: so does tail. Why is said where it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +36,8 @@ pub trait Books: Debug + Send {
     fn durable(&self) -> Result<(), Ended>;
     /// Says where a generation was found, and how large.
     fn seen(&self, id: GenerationId, path: PathBuf, file: FileId, size_bytes: u64) -> Result<(), Ended>;
-    /// Says that a generation was read to its end and will not grow any more.
-    fn finish(&self, id: GenerationId, end: u64) -> Result<(), Ended>;
-    /// Counts bytes proven unreadable.
-    fn lost(&self, source: &Arc<str>, reason: &'static str, bytes: u64) -> Result<(), Ended>;
+    /// Says that a generation was read to its end and will not grow any more, and how much of it was proven unreadable, if anything.
+    fn finish(&self, id: GenerationId, end: u64, lost: Option<Lost>) -> Result<(), Ended>;
     /// Counts bytes skipped on purpose.
     fn skipped(&self, source: &Arc<str>, bytes: u64) -> Result<(), Ended>;
     /// Says that everything readable at `as_of_micros` was handed on; `moved` are the places up to which generations were handed on since this was last said.

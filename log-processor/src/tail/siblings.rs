@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, FileId, FileStat};
+use super::disk::{Clock, Disk, FileId, FileStat};
 use super::names::{self, Rotated};
+use super::open::is_young;
+use crate::mutation::{Mutation, mutated};
 
 /// A file of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +59,9 @@ impl Folder {
     pub fn siblings(&self, disk: &dyn Disk, path: &Path) -> io::Result<Vec<Sibling>> {
         let mut files = Vec::new();
         let base = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        for (rotated, name) in self.by_base.get(base).into_iter().flatten() {
+        let rotated = self.by_base.get(base).map_or(&[][..], Vec::as_slice);
+        let skip = if mutated(Mutation::OnlyLastRotated) { rotated.len().saturating_sub(1) } else { 0 };
+        for (rotated, name) in &rotated[skip..] {
             let path = path.with_file_name(name);
             if let Some(stat) = disk.stat(&path)? {
                 files.push(Sibling { path, stat, gzip: rotated.gzip });
@@ -67,6 +71,21 @@ impl Folder {
             files.push(Sibling { path: path.to_owned(), stat, gzip: false });
         }
         Ok(files)
+    }
+}
+
+/// When names last came or went in folders, and whether that was just before it was looked at.
+#[derive(Debug, Default)]
+pub struct FolderTimes(HashMap<PathBuf, (Option<i64>, bool)>);
+
+impl FolderTimes {
+    /// Whether names came or went in a folder since this was last asked, or may have.
+    pub fn changed(&mut self, disk: &dyn Disk, folder: &Path, clock: Clock) -> io::Result<bool> {
+        let time = disk.folder_time(folder)?;
+        let is_young = time.is_some_and(|time| is_young(clock, time));
+        let before = self.0.insert(folder.to_owned(), (time, is_young));
+        // A change just after a look can have the same time.
+        Ok(is_young || before != Some((time, false)))
     }
 }
 

@@ -6,6 +6,10 @@ use store::{KeyStart, StoredGeneration};
 use super::identity::{chained_start, hashed_start};
 use super::known::Known;
 use super::ports::{Ended, Journal};
+use crate::mutation::{Mutation, mutated};
+
+/// How large a generation is taken to be of which only the store knows, after the ledger was lost.
+const SIZE_IF_UNKNOWN_BYTES: u64 = 256 << 20;
 
 /// Decides starts with the store's help.
 #[derive(Debug)]
@@ -29,7 +33,7 @@ impl Starts {
             return Ok(hashed_start(head));
         }
         let stored = self.journal.generations(source)?;
-        let in_use = |start: KeyStart| known.iter().any(|known| known.start == Some(start));
+        let in_use = |start: KeyStart| known.iter().any(|known| !known.skipped && known.start == Some(start));
         // A processor that has lost its ledger finds the start here that it once decided, and makes the same points again.
         let remembered = stored
             .iter()
@@ -42,11 +46,23 @@ impl Starts {
             );
             return Ok(generation.start);
         }
-        let newest = known
+        // Beyond all others: those of the ledger with their sizes, and those that only the store remembers.
+        let beyond_known = known
             .iter()
-            .rev()
-            .find_map(|known| known.start.filter(|_| !known.skipped).map(|start| (start, known.size)));
-        let start = newest.map_or_else(|| hashed_start(head), |(before, size)| chained_start(before, size));
+            .filter(|known| !known.skipped)
+            .filter_map(|known| known.start.map(|start| chained_start(start, known.size)));
+        let beyond_stored = stored
+            .iter()
+            .filter(|generation| !in_use(generation.start))
+            .map(|generation| chained_start(generation.start, SIZE_IF_UNKNOWN_BYTES));
+        let start = if mutated(Mutation::HashedStart) {
+            hashed_start(head)
+        } else {
+            beyond_known.chain(beyond_stored).max().unwrap_or_else(|| hashed_start(head))
+        };
+        if mutated(Mutation::StartNotInJournal) {
+            return Ok(start);
+        }
         self.journal.register(&StoredGeneration {
             source: source.to_owned(),
             head: head.fingerprint.clone(),

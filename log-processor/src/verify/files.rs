@@ -164,7 +164,7 @@ fn by_ledger(
     for candidate in candidates {
         let (sibling, opening) = (&candidate.sibling, &candidate.opening);
         let stat = candidate.file.stat()?;
-        let id = recognise(&known, &mut *candidate.file, stat, opening, sibling.path == log)?;
+        let id = recognise(&known, &mut *candidate.file, stat, opening, sibling.path == log, &[])?;
         let Some(record) = id.and_then(|id| books.records.iter().find(|record| record.id == id)) else {
             found.unsettled_bytes += candidate.size;
             continue;

@@ -1,0 +1,115 @@
+//! The verdict at the end of a run: every line once, and every lost byte counted.
+
+use super::oracle::{Line, LineKind};
+use super::world::{World, violated};
+
+impl World {
+    /// X1 and B3, when everything has been read.
+    pub(super) fn judge(&self) {
+        self.kept.last().check();
+        for (id, line) in (0..).zip(&self.oracle.lines) {
+            self.judge_line(id, line);
+        }
+        self.judge_lost_bytes();
+        self.judge_starts();
+    }
+
+    fn judge_line(&self, id: u32, line: &Line) {
+        let books = self.kept.last();
+        let count = |of: &std::collections::BTreeMap<u32, u32>| of.get(&id).copied().unwrap_or(0);
+        let (cells, rejects) = (count(&books.cells), count(&books.rejects));
+        let points = u32::try_from(self.points.values().filter(|other| **other == id).count()).expect("few");
+        let stored = if self.plan.embedded { cells } else { points };
+        let outcome =
+            if line.kind == LineKind::Good || line.kind == LineKind::Header { stored } else { rejects };
+        let twice = line.torn || (line.kind == LineKind::Garbage && self.oracle.copies);
+        let most = line.written + u32::from(twice);
+        let least = if line.torn || line.may_miss || line.may_skip || line.kind == LineKind::Header {
+            0
+        } else {
+            line.written
+        };
+        let uncounted =
+            line.may_be_uncounted || line.may_skip || line.may_miss || line.kind == LineKind::Header;
+        let in_ledger_only = line.kind == LineKind::Garbage || line.kind == LineKind::Poison;
+        if outcome > most || (outcome < least && !(in_ledger_only && uncounted)) {
+            violated(
+                "X1",
+                format!(
+                    "line {id} ({:?}) was written {} times and is there {outcome} times",
+                    line.kind, line.written
+                ),
+            );
+        }
+        if in_ledger_only && stored > 0 {
+            violated("X1", format!("line {id} ({:?}) is stored", line.kind));
+        }
+        if !in_ledger_only && rejects > 0 && !line.torn {
+            violated("X1", format!("line {id} is valid and was rejected"));
+        }
+        if cells > stored || (cells < stored && !uncounted && !in_ledger_only) {
+            violated(
+                "X1",
+                format!("line {id} is stored {stored} times, and the cells count it {cells} times"),
+            );
+        }
+    }
+
+    /// B3: never more than there was, never less than what tail must have known.
+    fn judge_lost_bytes(&self) {
+        let books = self.kept.last();
+        let lost: u64 = books.totals.lost_bytes.values().sum();
+        let there: u64 = self.files.greatest_of_the_gone
+            + self.files.inodes.values().map(|inode| inode.greatest).sum::<u64>();
+        let settled = books.totals.bytes_settled;
+        if lost + settled > there {
+            violated("B3", format!("{lost} bytes lost, {settled} settled, and there were only {there}"));
+        }
+        let settled_of = |id: i64| books.generations.get(&id).map_or(0, |record| record.seen.settled_offset);
+        let known = self.oracle.must_lose.iter().map(|(id, size)| size.saturating_sub(settled_of(id.0)));
+        let known: u64 = known.sum();
+        // What is in a copy is not lost.
+        let certain = !self.plan.copies() && !self.oracle.disk_fails && !self.oracle.reads_short;
+        if lost < known && certain {
+            violated(
+                "B3",
+                format!(
+                    "{known} bytes were seen and truncated away before they were read, and {lost} are counted as lost"
+                ),
+            );
+        }
+    }
+
+    /// X1: no two generations share places in the sequence of keys.
+    fn judge_starts(&self) {
+        let records: Vec<_> =
+            self.kept.last().generations.values().filter(|record| record.start.is_some()).collect();
+        for (at, one) in records.iter().enumerate() {
+            for other in &records[at + 1..] {
+                let place = |record: &store::embedded::GenerationRecord| {
+                    let start = record.start.expect("filtered").0;
+                    (start, start + record.seen.settled_offset)
+                };
+                let (a, b) = (place(one), place(other));
+                if one.seen.source == other.seen.source
+                    && a.0 < b.1
+                    && b.0 < a.1
+                    && !skipped(one)
+                    && !skipped(other)
+                {
+                    violated(
+                        "X1",
+                        format!(
+                            "generations {} and {} share places in the keys: {a:?} and {b:?}",
+                            one.id.0, other.id.0
+                        ),
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn skipped(record: &store::embedded::GenerationRecord) -> bool {
+    record.seen.state == store::embedded::GenerationState::Skipped
+}
