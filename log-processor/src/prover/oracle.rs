@@ -203,6 +203,7 @@ impl Oracle {
             return;
         }
         if by_tail
+            && !line.found_late
             && !self.disk_fails
             && !self.first_look_pending
             && line.stood_nanos < self.step_began.0

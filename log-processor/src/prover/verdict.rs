@@ -22,8 +22,9 @@ impl World {
         let stored = if self.plan.embedded { cells } else { points };
         let outcome =
             if line.kind == LineKind::Good || line.kind == LineKind::Header { stored } else { rejects };
-        let twice = line.torn || (line.kind == LineKind::Garbage && self.oracle.copies);
-        let most = line.written + u32::from(twice);
+        // Without a whole valid line a copy is not known again: its unfinished last line is taken too.
+        let known_by_number = self.oracle.copies && (line.torn || line.kind == LineKind::Garbage);
+        let most = line.written + u32::from(line.torn) + u32::from(known_by_number);
         let least = if line.torn || line.may_miss || line.may_skip || line.kind == LineKind::Header {
             0
         } else {

@@ -108,9 +108,17 @@ impl Decompressed {
     }
 
     fn next(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.decoder.as_mut().expect("there but in seek").read(buffer)?;
-        self.at += read as u64;
-        Ok(read)
+        let read = match self.decoder.as_mut().expect("there but in seek").read(buffer) {
+            // It was whole when it was inspected.
+            Ok(0) if self.at < self.length => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => read,
+        };
+        match read {
+            Ok(read) => self.at += read as u64,
+            // A decoder that met an error is of no use any more: the next read begins anew.
+            Err(_) => self.at = u64::MAX,
+        }
+        read
     }
 }
 

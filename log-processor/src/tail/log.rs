@@ -279,6 +279,7 @@ impl Log {
     pub fn put_back(&mut self, index: usize) {
         let open = self.open.remove(index);
         self.note(&open);
+        self.met.clear(); // What was a copy of it may be all that is left of it by then.
         self.listing = None;
     }
 
