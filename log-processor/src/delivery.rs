@@ -2,7 +2,6 @@
 //! us; halves when it refuses something in the body, down to single lines. Knows no files and no ledger.
 
 use std::ops::Range;
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::counters::Counters;
 use crate::health::{Concern, Health, StoreWay};
 use crate::mutation::{Mutation, mutated};
-use crate::patience::tell;
+use crate::patience::{Wait, rest, tell};
 use crate::retry::Backoff;
 
 /// How often it is looked whether a store that has forgotten something is whole again.
@@ -46,14 +45,6 @@ pub struct Delivery<'a, S> {
     pub wait: Wait,
 }
 
-/// Waits for some time; a test has its own.
-pub type Wait = fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Waits by the machine's clock.
-pub fn really_wait(length: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    Box::pin(tokio::time::sleep(length))
-}
-
 impl<S: RequestStore> Delivery<'_, S> {
     /// Delivers a body whose line `i` ends before `line_ends[i]`. Returns the lines that were refused alone; all others are stored.
     pub async fn deliver(&self, body: Bytes, line_ends: &[usize]) -> Result<Vec<RefusedLine>, GivenUp> {
@@ -69,7 +60,7 @@ impl<S: RequestStore> Delivery<'_, S> {
         while let Some(range) = waiting.pop() {
             // What would be stored now would hide that what was settled before is missing.
             while self.health.has(Concern::Wiped) {
-                self.pause(WIPED_PAUSE).await?;
+                self.unless_given_up((self.wait)(WIPED_PAUSE)).await?;
             }
             let from = range.start.checked_sub(1).map_or(0, |before| line_ends[before]);
             let part = body.slice(from..line_ends[range.end - 1]);
@@ -83,7 +74,8 @@ impl<S: RequestStore> Delivery<'_, S> {
                     if mutated(Mutation::PastFailedBatch) {
                         continue;
                     }
-                    self.pause(tell(&way, &mut backoff, &trouble)).await?;
+                    let length = tell(&way, &mut backoff, &trouble);
+                    self.unless_given_up(rest(self.health, self.wait, &trouble, length)).await?;
                     waiting.push(range);
                 }
                 Trouble::TooLarge { why } | Trouble::Refused { why } if range.len() == 1 => {
@@ -119,10 +111,7 @@ impl<S: RequestStore> Delivery<'_, S> {
         Ok(answer)
     }
 
-    async fn pause(&self, wait: Duration) -> Result<(), GivenUp> {
-        tokio::select! {
-            () = (self.wait)(wait) => Ok(()),
-            () = self.give_up.cancelled() => Err(GivenUp),
-        }
+    async fn unless_given_up(&self, rest: impl Future<Output = ()>) -> Result<(), GivenUp> {
+        self.give_up.run_until_cancelled(rest).await.ok_or(GivenUp)
     }
 }

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
 /// An attempt that has had no answer for that long counts as a store that is away (design: not ready within 5 s).
 const STALL: Duration = Duration::from_secs(4);
 
@@ -47,6 +50,8 @@ pub enum Severity {
 #[derive(Debug, Default)]
 pub struct Health {
     state: Mutex<State>,
+    /// Rings when the store has answered well, on any way.
+    answered: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +131,11 @@ impl Health {
         StoreWay { health: self, concern, id: self.lock().new_id() }
     }
 
+    /// Over when the store next answers well, on any way, after this call.
+    pub fn answered(&self) -> Notified<'_> {
+        self.answered.notified()
+    }
+
     /// When the store last answered well.
     pub fn last_store_success(&self) -> Option<Instant> {
         self.lock().last_store_success
@@ -193,6 +203,7 @@ impl StoreWay<'_> {
             state.last_store_success = Some(now);
         }
         self.health.clear_of(self.concern, self.id);
+        self.health.answered.notify_waiters();
     }
 
     /// It has not; logged when that is new or has changed its words.

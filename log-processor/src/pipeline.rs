@@ -47,7 +47,7 @@ const LINES_CAPACITY: usize = 4;
 /// Batches between batch and workers, for each worker: one in work and one waiting.
 const BATCHES_PER_WORKER: usize = 2;
 /// Bytes of lines between tail and the frontier. Enough to keep the workers busy while a store takes a second; the file keeps the rest.
-const BUDGET_BYTES: usize = 12 << 20;
+const BUDGET_BYTES: usize = 4 << 20;
 /// How long a stop may take in all (design section 12): whoever stops us kills us soon after.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 /// What is kept of it for the last words, when what was in flight could not be settled: the ledger's last commit, and the tasks' own ends.
@@ -265,7 +265,7 @@ async fn flow<S: RequestStore>(
         retention: settings.retention,
         readback: Arc::clone(&common.readback),
         give_up: give_up.clone(),
-        wait: crate::delivery::really_wait,
+        wait: crate::patience::really_wait,
     });
     let mut tasks = JoinSet::new();
     for _ in 0..settings.workers {

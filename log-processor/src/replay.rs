@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bookkeeper::Durable;
 use crate::counters::Counters;
-use crate::delivery::{Delivery, really_wait};
+use crate::delivery::Delivery;
 use crate::health::Health;
 use crate::ownership::{Heartbeat, Refused, WhenWiped};
+use crate::patience::really_wait;
 use crate::reading::TimeLimits;
 use crate::settings::Settings;
 use crate::statements::Statements;
