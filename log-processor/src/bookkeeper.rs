@@ -42,6 +42,8 @@ pub struct Durable {
     pub commit: u64,
     /// Everything readable at this instant is in it; microseconds since 1970.
     pub as_of_micros: Option<i64>,
+    /// When this became so; microseconds since 1970. None before the first time.
+    pub at_micros: Option<i64>,
 }
 
 /// How the bookkeeper ended.
@@ -362,7 +364,9 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
     }
 
     fn tell(&self) {
-        let durable = Durable { commit: self.ledger.commit_number(), as_of_micros: self.as_of_micros };
+        let at_micros = Some(self.time.now().wall_nanos / 1000);
+        let durable =
+            Durable { commit: self.ledger.commit_number(), as_of_micros: self.as_of_micros, at_micros };
         self.surroundings.durable.send_replace(durable);
     }
 

@@ -82,7 +82,7 @@ fn offline_status(settings: &Settings) -> Result<Status, LedgerError> {
                 read_offset: seen.settled_offset,
                 settled_offset: seen.settled_offset,
                 generation: Some(generation.id),
-                file: None,
+                ..FileReport::default()
             }
         });
     let files = files.collect();
@@ -92,6 +92,7 @@ fn offline_status(settings: &Settings) -> Result<Status, LedgerError> {
         files,
         as_of_micros: view.as_ref().and_then(LedgerView::as_of_micros),
         now_micros: Utc::now().timestamp_micros(),
+        checkpoint_micros: None,
         commit: view.as_ref().map_or(0, LedgerView::commit_number),
         store,
         problems: vec![],

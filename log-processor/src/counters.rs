@@ -32,6 +32,8 @@ pub struct Counters {
     pub rotations: Counter,
     /// Truncations seen.
     pub truncations: Counter,
+    /// Files whose number was known and whose content was another generation's, or the other way round: judged by content.
+    pub identity_resets: Counter,
     /// Truncations after which a copy of the old content was found: what was written between copy and truncation is unknowable.
     pub copytruncate_windows: Counter,
     /// Compressed logs that could not be read.
@@ -53,6 +55,7 @@ impl Default for Counters {
             notify_missed: Counter::default(),
             rotations: Counter::default(),
             truncations: Counter::default(),
+            identity_resets: Counter::default(),
             copytruncate_windows: Counter::default(),
             gzip_damaged: Counter::default(),
         }
@@ -101,6 +104,11 @@ impl Counters {
         );
         registry.register("rotations", "Rotations seen", self.rotations.clone());
         registry.register("truncations", "Truncations seen", self.truncations.clone());
+        registry.register(
+            "identity_resets",
+            "Files whose inode was known and whose content was another generation's, or the other way round: judged by content",
+            self.identity_resets.clone(),
+        );
         registry.register(
             "copytruncate_windows",
             "Truncations after a copy: what was written between the two is unknowable",

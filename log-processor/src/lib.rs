@@ -3,6 +3,7 @@
 //! A library so that the rooms can be tested from outside; the program in `main` is its only user.
 
 pub mod account;
+pub mod arrivals;
 pub mod batch;
 pub mod bookkeeper;
 pub mod checkup;

@@ -27,7 +27,7 @@ use crate::health::Health;
 use crate::ownership::{Heartbeat, Refused, WhenWiped};
 use crate::readback::ReadBack;
 use crate::reading::TimeLimits;
-use crate::report::{Facts, FileReports, Status, with_settled};
+use crate::report::{Facts, FileReports, Status};
 use crate::settings::Settings;
 use crate::statements::Statements;
 use crate::tail::books::BooksLine;
@@ -82,15 +82,16 @@ pub(crate) struct Common<S> {
 
 impl<S: RequestStore> Common<S> {
     pub(crate) fn status(&self) -> Status {
-        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        let files = with_settled(self.files.all_now(&RealDisk::default()), &settled);
-        drop(settled);
+        let now_micros = Utc::now().timestamp_micros();
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let files = self.files.all_now(&RealDisk::default(), &settled, now_micros);
         let durable = self.durable.borrow().clone();
         Facts {
             entries: self.account.entries(),
             files,
             as_of_micros: durable.as_of_micros,
-            now_micros: Utc::now().timestamp_micros(),
+            now_micros,
+            checkpoint_micros: durable.at_micros,
             commit: durable.commit,
             store: self.store.describe(),
             problems: self.health.problems(Instant::now()),
@@ -121,7 +122,7 @@ pub async fn run<S: RequestStore>(
         .map_err(|error| Refused::Ledger(error.to_string()))?;
     let account = Arc::new(Account::new(ledger.totals()));
     let (durable_sender, durable) =
-        watch::channel(Durable { commit: ledger.commit_number(), as_of_micros: None });
+        watch::channel(Durable { commit: ledger.commit_number(), ..Durable::default() });
     let common = Arc::new(Common {
         store: Arc::new(store),
         health: Arc::new(Health::default()),

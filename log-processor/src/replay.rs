@@ -101,6 +101,7 @@ pub async fn replay<S: RequestStore>(
     let durable = Durable {
         commit: ledger.commit_number(),
         as_of_micros: view.as_ref().and_then(LedgerView::as_of_micros),
+        at_micros: None,
     };
     let (_durable, durable) = watch::channel(durable);
     let statements = Arc::new(statements);

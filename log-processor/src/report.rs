@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use store::embedded::GenerationId;
 
 use crate::account::Entries;
+use crate::arrivals::Arrivals;
 use crate::tail::disk::{Disk, FileId};
 
 /// A followed file.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 pub struct FileReport {
     /// Its path.
     pub path: PathBuf,
@@ -25,6 +26,12 @@ pub struct FileReport {
     pub read_offset: u64,
     /// Every line before this place is settled.
     pub settled_offset: u64,
+    /// For how long the oldest byte of a line that is not settled has been there; 0 when there is none.
+    #[serde(default)]
+    pub lag_seconds: f64,
+    /// Every whole line before this place was handed on.
+    #[serde(skip)]
+    pub handed_offset: u64,
     /// Its generation.
     #[serde(skip)]
     pub generation: Option<GenerationId>,
@@ -46,6 +53,12 @@ pub struct Status {
     pub rejected: BTreeMap<String, u64>,
     /// Lines read and not settled.
     pub lines_in_flight: u64,
+    /// Bytes of them.
+    #[serde(default)]
+    pub bytes_in_flight: u64,
+    /// Time since the ledger last held everything that had settled; null before the first time, and without a running processor.
+    #[serde(default)]
+    pub checkpoint_age_seconds: Option<f64>,
     /// Bytes settled.
     pub bytes_settled: u64,
     /// Bytes of the followed files that are not settled.
@@ -85,6 +98,8 @@ pub struct Facts {
     pub as_of_micros: Option<i64>,
     /// Now, microseconds since 1970.
     pub now_micros: i64,
+    /// When the ledger last held everything that had settled, microseconds since 1970.
+    pub checkpoint_micros: Option<i64>,
     /// See [`Status::commit`].
     pub commit: u64,
     /// See [`Status::store`].
@@ -113,6 +128,14 @@ impl Facts {
                 .map(|(reason, lines)| (reason.as_str().to_owned(), *lines))
                 .collect(),
             lines_in_flight: self.entries.lines_in_flight(),
+            bytes_in_flight: self
+                .files
+                .iter()
+                .map(|file| file.handed_offset.saturating_sub(file.settled_offset))
+                .sum(),
+            checkpoint_age_seconds: self
+                .checkpoint_micros
+                .map(|checkpoint| seconds_between(checkpoint, self.now_micros)),
             bytes_settled: settled.bytes_settled,
             lag_bytes: self.files.iter().map(|file| file.size.saturating_sub(file.settled_offset)).sum(),
             lag_seconds: self.as_of_micros.map(|as_of| seconds_between(as_of, self.now_micros)),
@@ -180,26 +203,40 @@ const STAT_MAX: usize = 1000;
 
 /// What tail tells of the files of each log.
 #[derive(Debug, Default)]
-pub struct FileReports(Mutex<Vec<Vec<FileReport>>>);
+pub struct FileReports(Mutex<Followed>);
+
+#[derive(Debug, Default)]
+struct Followed {
+    logs: Vec<Vec<FileReport>>,
+    arrivals: HashMap<GenerationId, Arrivals>,
+}
 
 impl FileReports {
-    /// Tells of the files of one log.
-    pub fn set(&self, log: usize, files: Vec<FileReport>) {
-        let mut logs = self.lock();
+    /// Tells of the files of one log, as they were at `now_micros`.
+    pub fn set(&self, log: usize, files: Vec<FileReport>, now_micros: i64) {
+        let mut followed = self.lock();
+        let Followed { logs, arrivals } = &mut *followed;
         if logs.len() <= log {
             logs.resize_with(log + 1, Vec::new);
+        }
+        let gone = |old: &&FileReport| files.iter().all(|file| file.generation != old.generation);
+        for id in logs[log].iter().filter(gone).filter_map(|old| old.generation) {
+            arrivals.remove(&id);
+        }
+        for (id, size) in files.iter().filter_map(|file| Some((file.generation?, file.size))) {
+            arrivals.entry(id).or_default().saw(size, now_micros);
         }
         logs[log] = files;
     }
 
-    /// All files.
-    pub fn all(&self) -> Vec<FileReport> {
-        self.lock().iter().flatten().cloned().collect()
-    }
-
-    /// All files with their sizes at this instant: tail may be waiting for the store, and its last look long ago.
-    pub fn all_now(&self, disk: &dyn Disk) -> Vec<FileReport> {
-        let mut files = self.all();
+    /// All files with their sizes and lags at this instant: tail may be waiting for the store, and its last look long ago. `settled` is how far each generation is settled.
+    pub fn all_now(
+        &self,
+        disk: &dyn Disk,
+        settled: &HashMap<GenerationId, u64>,
+        now_micros: i64,
+    ) -> Vec<FileReport> {
+        let mut files: Vec<FileReport> = self.lock().logs.iter().flatten().cloned().collect();
         for file in files.iter_mut().filter(|file| file.file.is_some()).take(STAT_MAX) {
             if let Ok(Some(stat)) = disk.stat(&file.path)
                 && Some(stat.id) == file.file
@@ -207,30 +244,34 @@ impl FileReports {
                 file.size = file.size.max(stat.size);
             }
         }
+        let arrivals = &mut self.lock().arrivals;
+        for file in &mut files {
+            let Some(id) = file.generation else { continue };
+            file.settled_offset = settled.get(&id).copied().unwrap_or(file.settled_offset);
+            // One that has been let go since is not kept again.
+            let Some(arrivals) = arrivals.get_mut(&id) else { continue };
+            arrivals.saw(file.size, now_micros);
+            // Of a file that was read to its end only whole lines are waited for.
+            let unfinished_only = file.read_offset >= file.size && file.settled_offset >= file.handed_offset;
+            let since = arrivals.waiting_since(file.settled_offset).filter(|_| !unfinished_only);
+            file.lag_seconds = since.map_or(0.0, |since| seconds_between(since, now_micros));
+        }
         files
     }
 
     /// The sources, each once.
     pub fn sources(&self) -> Vec<String> {
+        let followed = self.lock();
         let mut sources: Vec<String> =
-            self.lock().iter().filter_map(|files| files.first()).map(|file| file.source.clone()).collect();
+            followed.logs.iter().filter_map(|files| files.first()).map(|file| file.source.clone()).collect();
         sources.sort();
         sources.dedup();
         sources
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Vec<FileReport>>> {
+    fn lock(&self) -> MutexGuard<'_, Followed> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Fills in how far each file is settled.
-pub fn with_settled(mut files: Vec<FileReport>, settled: &HashMap<GenerationId, u64>) -> Vec<FileReport> {
-    for file in &mut files {
-        file.settled_offset =
-            file.generation.and_then(|id| settled.get(&id).copied()).unwrap_or(file.settled_offset);
-    }
-    files
 }
 
 /// Seconds from one instant to a later one, with three decimals; never negative.

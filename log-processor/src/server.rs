@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
 
 use crate::counters::Counters;
-use crate::report::Status;
+use crate::report::{FileReport, Status};
 
 type Labels = Vec<(String, String)>;
 
@@ -112,21 +112,44 @@ fn gauges(registry: &mut Registry, status: &Status) {
         "Age of the data: everything older was settled; NaN before the first look",
         status.lag_seconds.unwrap_or(f64::NAN),
     );
-    let size: Family<Labels, Gauge<f64, AtomicU64>> = Family::default();
-    let settled: Family<Labels, Gauge<f64, AtomicU64>> = Family::default();
-    for file in &status.files {
-        let labels = vec![
-            ("source".to_owned(), file.source.clone()),
-            ("path".to_owned(), file.path.display().to_string()),
-        ];
-        size.get_or_create(&labels).set(count(file.size));
-        settled.get_or_create(&labels).set(count(file.settled_offset));
-    }
-    registry.register("file_size_bytes", "Size of a followed file", size);
-    registry.register(
+    gauge("in_flight_bytes", "Bytes of lines between reading and settling", count(status.bytes_in_flight));
+    gauge(
+        "checkpoint_age_seconds",
+        "Time since the ledger last held everything that had settled; rises while it cannot be written or the store takes nothing",
+        status.checkpoint_age_seconds.unwrap_or(f64::NAN),
+    );
+    files(registry, status);
+}
+
+/// What is told of each file.
+fn files(registry: &mut Registry, status: &Status) {
+    let mut each = |name: &str, help: &str, value: fn(&FileReport) -> f64| {
+        let family: Family<Labels, Gauge<f64, AtomicU64>> = Family::default();
+        for file in &status.files {
+            let labels = vec![
+                ("source".to_owned(), file.source.clone()),
+                ("path".to_owned(), file.path.display().to_string()),
+            ];
+            family.get_or_create(&labels).set(value(file));
+        }
+        registry.register(name, help, family);
+    };
+    each("file_size_bytes", "Size of a followed file", |file| count(file.size));
+    each("file_read_offset_bytes", "Place in a followed file before which everything was read", |file| {
+        count(file.read_offset)
+    });
+    each(
         "file_settled_offset_bytes",
         "Place in a followed file before which everything is settled",
-        settled,
+        |file| count(file.settled_offset),
+    );
+    each("file_lag_bytes", "Bytes of a followed file that are not settled", |file| {
+        count(file.size.saturating_sub(file.settled_offset))
+    });
+    each(
+        "file_lag_seconds",
+        "For how long the oldest unsettled line of a followed file has been there",
+        |file| file.lag_seconds,
     );
 }
 

@@ -102,6 +102,11 @@ impl Log {
             different = true;
             excluded.push(id);
         };
+        let by_number = self.known.iter().position(|known| known.file == ready.stat.id && !known.finished);
+        let by_content = index.filter(|index| !self.known[*index].finished);
+        if by_number != by_content && !sibling.gzip {
+            with.counters.identity_resets.inc();
+        }
         // Known by its inode alone, without content: what has come into it since may be a copy.
         let by_inode = |index: usize| self.known[index].head.is_none() && self.known[index].handed == 0;
         if index.is_none_or(by_inode)

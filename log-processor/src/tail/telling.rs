@@ -46,14 +46,15 @@ impl Follower {
                 source: source.clone(),
                 size: open.stat.size.max(open.splitter.read_offset()),
                 read_offset: open.splitter.read_offset(),
-                settled_offset: 0,
+                handed_offset: open.handed,
                 file: Some(open.stat.id).filter(|_| !open.gzip),
                 generation: Some(open.generation.id),
+                ..FileReport::default()
             })
             .collect();
         if reports.is_empty() {
             reports.push(FileReport { path: log.path.clone(), source, ..FileReport::default() });
         }
-        self.files.set(index, reports);
+        self.files.set(index, reports, self.with.disk.clock().wall_nanos / 1000);
     }
 }

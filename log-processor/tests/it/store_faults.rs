@@ -266,3 +266,49 @@ fn metrics_tell_the_account() {
         assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
     }
 }
+
+/// One metric of the file that the log's path names.
+fn of_file(metrics: &str, name: &str) -> f64 {
+    let prefix = format!("tailgauge_file_{name}{{");
+    let line = metrics.lines().find(|line| line.starts_with(&prefix));
+    let value = line.and_then(|line| line.rsplit(' ').next()).map(str::parse);
+    value.expect("the metric is there").expect("its value is a number")
+}
+
+#[test]
+fn the_lag_of_a_file_is_the_age_of_its_oldest_unsettled_line() {
+    let influx = influx();
+    let bench = Bench::on(&influx);
+    bench.append(&lines(0, 100));
+    let processor = bench.start();
+    bench.until_stored(100);
+    let lag = || {
+        let (_, metrics) = processor.get("/metrics");
+        let bytes = of_file(&metrics, "size_bytes") - of_file(&metrics, "settled_offset_bytes");
+        assert!((of_file(&metrics, "lag_bytes") - bytes).abs() < 0.5, "{metrics}");
+        of_file(&metrics, "lag_seconds")
+    };
+    assert!(lag() < 0.001, "everything is settled");
+    bench.append("2024-09-14 16:15:35 cust_1 /unfin");
+    eventually("the unfinished line is read", || {
+        let (_, metrics) = processor.get("/metrics");
+        let unread = of_file(&metrics, "size_bytes") - of_file(&metrics, "read_offset_bytes");
+        if unread < 0.5 { Ok(()) } else { Err(metrics) }
+    });
+    assert!(lag() < 0.001, "a line without its end is not waited for");
+    influx.stop();
+    bench.append("ished 200 0.5\n");
+    let begun = Instant::now();
+    let first = eventually("it waits for the store", || {
+        Some(lag()).filter(|lag| *lag > 0.0).ok_or("no lag".to_owned())
+    });
+    let later = eventually("it goes on waiting", || {
+        Some(lag()).filter(|lag| *lag > first + 1.0).ok_or("no growth".to_owned())
+    });
+    assert!(later <= begun.elapsed().as_secs_f64() + 0.1, "{later} s of lag after {:?}", begun.elapsed());
+    bench.append(&lines(100, 200));
+    assert!(lag() >= later, "the oldest line tells the age, not the newest");
+    influx.start_again().expect("the same port");
+    bench.until_stored(201);
+    assert!(lag() < 0.001, "everything is settled");
+}
