@@ -20,7 +20,7 @@ use crate::lines::Settled;
 use crate::mutation::{Mutation, mutated};
 use crate::statements::Statements;
 use crate::tail::identity::mark_segment;
-use crate::to_ledger::{Lost, ToLedger};
+use crate::to_ledger::{Durable, Lost, ToLedger};
 
 /// What may wait in memory for a commit, whatever the last one cost.
 const COMMIT_BYTES: usize = 8 << 20;
@@ -34,17 +34,6 @@ const COMMIT_SILENT: Duration = Duration::from_secs(300);
 const LEDGER_PAUSE: Duration = Duration::from_millis(500);
 /// How often the freshness of a silent log is noted.
 const AS_OF_EVERY: Duration = Duration::from_millis(900);
-
-/// What has become durable, for those who tell others.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Durable {
-    /// Number of the last commit.
-    pub commit: u64,
-    /// Everything readable at this instant is in it; microseconds since 1970.
-    pub as_of_micros: Option<i64>,
-    /// When this became so; microseconds since 1970. None before the first time.
-    pub at_micros: Option<i64>,
-}
 
 /// How the bookkeeper ended.
 #[derive(Debug)]

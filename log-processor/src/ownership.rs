@@ -10,11 +10,11 @@ use store::{Owner, RequestStore, Trouble};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::bookkeeper::Durable;
 use crate::health::{Concern, Health, Severity, StoreWay};
 use crate::patience::patiently;
 use crate::settings::Settings;
 use crate::statements::{Statements, knows, not_older, range_of};
+use crate::to_ledger::Durable;
 
 /// An owner that has not said so for that long is gone (design section 4).
 const STALE: Duration = Duration::from_secs(15);

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
 use crate::batch::{self, InFlight};
-use crate::bookkeeper::{Bookkeeper, Durable, Ended, Surroundings};
+use crate::bookkeeper::{Bookkeeper, Ended, Surroundings};
 use crate::checkup::Checkup;
 use crate::companions::{Watched, probe, read_back, spawn_endpoints, watch_checkup, watch_first_lines};
 use crate::counters::Counters;
@@ -38,7 +38,7 @@ use crate::tail::log::Surroundings as LogSurroundings;
 use crate::tail::ports::{Gate, StoreJournal};
 use crate::tail::starts::Starts;
 use crate::tail::{Drained, Mode, Tail};
-use crate::to_ledger::ToLedger;
+use crate::to_ledger::{Durable, ToLedger};
 use crate::wake::wake;
 use crate::worker;
 
@@ -121,8 +121,7 @@ pub async fn run<S: RequestStore>(
     let statements = Statements::of_ledger(&ledger, followed, Utc::now().timestamp())
         .map_err(|error| Refused::Ledger(error.to_string()))?;
     let account = Arc::new(Account::new(ledger.totals()));
-    let (durable_sender, durable) =
-        watch::channel(Durable { commit: ledger.commit_number(), ..Durable::default() });
+    let (durable_sender, durable) = watch::channel(Durable::at_start(ledger.commit_number()));
     let common = Arc::new(Common {
         store: Arc::new(store),
         health: Arc::new(Health::default()),

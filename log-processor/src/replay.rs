@@ -13,7 +13,6 @@ use store::embedded::{Ledger, LedgerError, LedgerView};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::bookkeeper::Durable;
 use crate::counters::Counters;
 use crate::delivery::Delivery;
 use crate::health::Health;
@@ -23,6 +22,7 @@ use crate::reading::TimeLimits;
 use crate::settings::Settings;
 use crate::statements::Statements;
 use crate::tail::identity::salt_of;
+use crate::to_ledger::Durable;
 use crate::verify::files::{self, Books, Found};
 use crate::verify::lines::LineReader;
 use crate::verify::refused_lines;

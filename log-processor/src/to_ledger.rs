@@ -90,3 +90,21 @@ pub enum ToLedger {
         moved: Vec<(GenerationId, u64)>,
     },
 }
+
+/// What has become durable, for those who tell others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Durable {
+    /// Number of the last commit.
+    pub commit: u64,
+    /// Everything readable at this instant is in it; microseconds since 1970.
+    pub as_of_micros: Option<i64>,
+    /// When this became so; microseconds since 1970. None before the first time.
+    pub at_micros: Option<i64>,
+}
+
+impl Durable {
+    /// At the start of a run, after this commit.
+    pub fn at_start(commit: u64) -> Self {
+        Self { commit, ..Self::default() }
+    }
+}

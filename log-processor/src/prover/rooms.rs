@@ -17,11 +17,11 @@ use super::store::{Yield, shared};
 use super::world::{Crash, Sim, violated};
 use crate::account::Account;
 use crate::batch::{Batcher, InFlight, Limits};
-use crate::bookkeeper::{Bookkeeper, Durable, Surroundings};
+use crate::bookkeeper::{Bookkeeper, Surroundings};
 use crate::counters::Counters;
 use crate::health::Health;
 use crate::lines::{Batch, Lines};
-use crate::to_ledger::ToLedger;
+use crate::to_ledger::{Durable, ToLedger};
 use crate::worker;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;

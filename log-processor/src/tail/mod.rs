@@ -20,6 +20,7 @@ pub mod siblings;
 pub mod splitter;
 pub mod starts;
 pub mod telling;
+mod unpack;
 
 use std::time::Duration;
 

@@ -106,8 +106,7 @@ fn x1_a_truncation_while_tail_waits_for_the_store_splices_nothing() {
             .collect::<String>()
     };
     bench.append(&long(0, 60_000)); // More than may be under way: tail waits in the middle of it.
-    bench
-        .until("tail waits", |status| status["lines_in_flight"].as_u64().is_some_and(|lines| lines > 5_000));
+    bench.until("tail waits", |status| status["lines_in_flight"].as_u64().is_some_and(|lines| lines > 5_000));
     fs::copy(bench.path("api.log"), bench.path("api.log.1")).expect("copied");
     fs::write(bench.path("api.log"), long(60_000, 130_000))
         .expect("truncated and filled beyond the old place");
