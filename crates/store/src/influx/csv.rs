@@ -136,13 +136,15 @@ impl AnnotatedCsv {
         &mut self,
         on_row: &mut impl FnMut(&Row<'_>) -> Result<(), AnswerError>,
     ) -> Result<(), AnswerError> {
-        if str::from_utf8(&self.record.bytes).is_err() {
+        // Each cell, not only all of them together: a comma must not lie inside a character.
+        let text = str::from_utf8(&self.record.bytes);
+        if !text.is_ok_and(|text| self.record.ends.iter().all(|end| text.is_char_boundary(*end))) {
             return Err(AnswerError::Malformed("not UTF-8".to_owned()));
         }
         if !self.started {
             self.started = true;
             // A byte order mark is the one thing that may stand before the first cell.
-            if self.record.bytes.starts_with("\u{feff}".as_bytes()) {
+            if self.record.cell(0).is_some_and(|first| first.starts_with('\u{feff}')) {
                 self.record.bytes.drain(..3);
                 self.record.ends.iter_mut().for_each(|end| *end -= 3);
             }
@@ -186,7 +188,7 @@ impl Record {
     fn cell(&self, index: usize) -> Option<&str> {
         let end = *self.ends.get(index)?;
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        // The whole record is UTF-8; a comma or quote never lies inside a character.
+        // Looked at in `take_record`.
         str::from_utf8(&self.bytes[start..end]).ok()
     }
 
@@ -235,6 +237,32 @@ impl<'a> Row<'a> {
     fn has_column(&self, column: &str) -> bool {
         self.columns.iter().any(|name| name == column)
     }
+}
+
+/// A row for tests from outside: each column's name, with the row's value.
+#[cfg(feature = "fake")]
+pub type OwnedRow = Vec<(String, Option<String>)>;
+
+/// The rows of an answer that arrives in these pieces, or what is wrong with it.
+///
+/// # Errors
+/// It is no answer of ours, or tells that the query failed.
+#[cfg(feature = "fake")]
+pub fn answer_rows<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<OwnedRow>, String> {
+    let mut rows = Vec::new();
+    let mut on_row = |row: &Row<'_>| {
+        let value = |name: &String| (name.clone(), row.get(name).map(str::to_owned));
+        rows.push(row.columns.iter().map(value).collect());
+        // What a row is asked for may be wrong, and must be so in words.
+        for column in row.columns {
+            let _either = (row.parse::<f64>(column), row.parse::<i64>(column), row.time(column));
+        }
+        Ok(())
+    };
+    let mut reader = AnnotatedCsv::new();
+    let read = pieces.into_iter().try_for_each(|piece| reader.feed(piece, &mut on_row));
+    read.and_then(|()| reader.finish(&mut on_row)).map_err(|error| error.to_string())?;
+    Ok(rows)
 }
 
 #[cfg(test)]
@@ -318,6 +346,21 @@ mod tests {
         }
         let endless = format!(",a\r\n,{}", "x".repeat(ROW_MAX_BYTES + 10));
         assert!(matches!(read(&endless, 65536), Err(AnswerError::Malformed(_))));
+    }
+
+    /// A letter whose bytes lay in two cells was taken for text, and both cells were missing.
+    #[test]
+    fn a_letter_across_two_cells_is_malformed() {
+        let mut reader = AnnotatedCsv::new();
+        let read = reader.feed(b",a\n\xc3,\xb6\n", &mut |_| Ok(()));
+        assert_eq!(read, Err(AnswerError::Malformed("not UTF-8".to_owned())));
+    }
+
+    /// A mark in the second cell, behind an empty first one, was taken off the first: a panic.
+    #[test]
+    fn a_byte_order_mark_belongs_to_the_first_cell_only() {
+        assert_eq!(read(",\u{feff}a\n,1\n", 64), Ok(vec![": \u{feff}a=Some(\"1\")".to_owned()]));
+        assert_eq!(read("\u{feff},a\n,1\n", 64), Ok(vec![": a=Some(\"1\")".to_owned()]));
     }
 
     proptest! {

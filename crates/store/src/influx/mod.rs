@@ -23,6 +23,8 @@ pub mod fake;
 pub mod testing;
 
 pub use config::{ConfigError, Gzip, InfluxConfig, InfluxUrl, Onboarding, Token};
+#[cfg(feature = "fake")]
+pub use csv::{OwnedRow, answer_rows};
 pub use read::InfluxStats;
 pub use stored::{RequestField, StoredField};
 pub use write::InfluxRequests;
