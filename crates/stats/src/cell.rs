@@ -37,6 +37,9 @@ pub struct CodecError {
 /// The first byte of a blob. Another form gets another number; 1 had wider buckets above 8.388 s, and was never released.
 const VERSION: u8 = 2;
 
+/// More requests than any window has: their log would fill 60 exabytes. So a cell that was read can always count on.
+const REQUESTS_MAX: u64 = 1 << 60;
+
 impl Cell {
     /// Counts one request: a status from 100 to 599, and a latency of at most a day if there is one (a longer one counts as a day).
     #[inline]
@@ -119,7 +122,7 @@ impl Cell {
             *class = reader.varint()?;
         }
         let all = classes.iter().try_fold(0_u64, |sum, class| sum.checked_add(*class));
-        if all.is_none() {
+        if all.is_none_or(|all| all > REQUESTS_MAX) {
             return Err(reader.error("an impossible number of requests"));
         }
         let latency_sum_micros = reader.varint()?;

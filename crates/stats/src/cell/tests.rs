@@ -146,3 +146,14 @@ proptest! {
         }
     }
 }
+
+/// A cell of nearly 2^64 requests was read, and the next request counted in it overflowed.
+#[test]
+fn a_cell_that_could_not_count_on_is_damaged() {
+    let mut blob = vec![2];
+    for number in [0, 1 << 60, 1, 0, 0, 0, 0, 0] {
+        put_varint(number, &mut blob);
+    }
+    let refused = Cell::decode(&blob).map_err(|error| error.what);
+    assert_eq!(refused, Err("an impossible number of requests"));
+}
