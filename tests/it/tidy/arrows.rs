@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("log-processor", &["logline", "stats", "store", "service"]),
     ("api", &["logline", "stats", "store", "service"]),
     ("system-tests", &["logline", "stats", "store", "service", "log-processor", "api"]),
+    ("fuzz-targets", &["logline", "stats", "store", "service", "log-processor"]),
     ("bench", &["logline", "stats", "store", "service", "log-processor", "api"]),
 ];
 

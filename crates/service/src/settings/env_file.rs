@@ -2,17 +2,20 @@
 
 /// One line that gives a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) line: usize,
-    pub(super) key: String,
-    pub(super) value: String,
+pub struct Entry {
+    /// Its number, from 1.
+    pub line: usize,
+    /// What stands before the `=`.
+    pub key: String,
+    /// What stands behind it, quotes resolved.
+    pub value: String,
 }
 
 /// Parses the whole text: the entries, and one sentence for each line that is neither an entry nor a comment.
 ///
 /// `export` before the key is allowed. A value may stand in single quotes (taken as it is) or in double quotes (with
 /// `\\`, `\"`, `\n`, `\t`); without quotes a ` #` begins a comment. Nothing is expanded.
-pub(super) fn parse(text: &str) -> (Vec<Entry>, Vec<String>) {
+pub fn parse(text: &str) -> (Vec<Entry>, Vec<String>) {
     let mut entries = Vec::new();
     let mut faults = Vec::new();
     for (index, raw) in text.trim_start_matches('\u{feff}').lines().enumerate() {

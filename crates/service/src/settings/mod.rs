@@ -37,7 +37,7 @@
 
 mod command_line;
 mod declare;
-mod env_file;
+pub mod env_file;
 mod form;
 mod known;
 mod layers;

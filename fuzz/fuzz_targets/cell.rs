@@ -1,0 +1,4 @@
+//! The target `cell` for cargo-fuzz.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_targets::run("cell", bytes));

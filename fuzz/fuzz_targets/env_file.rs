@@ -1,0 +1,4 @@
+//! The target `env_file` for cargo-fuzz.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_targets::run("env_file", bytes));

@@ -1,0 +1,4 @@
+//! The target `gzip_spoiled` for cargo-fuzz.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_targets::run("gzip_spoiled", bytes));
