@@ -18,7 +18,7 @@ const CACHE_KIB: u32 = 1024;
 /// Cells read at once where a processor may go on in between. A look that lasts keeps the WAL from being used again.
 const PAGE_CELLS: u32 = 4096;
 
-/// Looks at every cell's checksum, and whether each customer's days hold the requests of its row. Returns the number of cells, or `None` when `go_on` said
+/// Looks at every cell's checksum, whether each customer's days hold the requests of its row, and last at the file's structure: pages and indexes. Returns the number of cells, or `None` when `go_on` said
 /// no before the end; it is asked every few thousand cells.
 ///
 /// # Errors
@@ -31,6 +31,9 @@ pub fn check_cells(state_dir: &Path, go_on: impl Fn() -> bool) -> Result<Option<
         let whole = check_days(&connection, &mut cells, &go_on)?
             && check_pages(&connection, WindowKind::Quarter, &mut cells, &go_on)?
             && check_pages(&connection, WindowKind::Minute, &mut cells, &go_on)?;
+        if whole {
+            schema::check_structure(&connection, None)?;
+        }
         Ok(whole.then_some(cells))
     };
     check().map_err(|fault| fault.into_ledger_error(&path))

@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::generations::Generations;
 use super::meta::Meta;
 use super::sources::Sources;
-use super::{LedgerOptions, LedgerTotals, cell_rows, counters};
+use super::{LedgerOptions, LedgerTotals, cell_rows, counters, schema};
 
 /// All windows.
 const EVER: TimeRange = TimeRange { from_second: i64::MIN, to_second: i64::MAX };
@@ -29,6 +29,10 @@ impl Loaded {
         options: &LedgerOptions,
         now_second: i64,
     ) -> Result<Self, Fault> {
+        // Rows are looked up by their indexes from now on. The tables of which there is much are looked at by `check_cells`.
+        for table in ["meta", "source", "generation", "counter", "customer"] {
+            schema::check_structure(connection, Some(table))?;
+        }
         let mut sources = Sources::read(connection)?;
         let generations = Generations::read(connection, &mut sources)?;
         let totals = counters::read(connection)?;

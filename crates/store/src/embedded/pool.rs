@@ -94,7 +94,8 @@ impl Pool {
         match idle {
             Some(opened) => Ok(opened),
             None => {
-                let connection = schema::open_for_reading(&self.path, CACHE_KIB)
+                let connection = schema::refuse_emptied(&self.path)
+                    .and_then(|()| schema::open_for_reading(&self.path, CACHE_KIB))
                     .map_err(|fault| self.read_error(fault))?;
                 Ok(Opened { connection, file })
             }

@@ -143,8 +143,35 @@ pub(super) fn identify(connection: &Connection) -> Result<Found, Fault> {
     })
 }
 
+/// A file without a byte beside a WAL was a ledger once: SQLite writes the first page before it makes the WAL, which we never remove. It would be taken for a new one, and with it
+/// the WAL deleted, so this is asked before SQLite sees the file.
+///
+/// # Errors
+/// It is such a file.
+pub(super) fn refuse_emptied(path: &Path) -> Result<(), Fault> {
+    let is_empty = fs::metadata(path).is_ok_and(|file| file.len() == 0);
+    if is_empty && path.with_extension("db-wal").exists() {
+        return Err(Fault::Damaged("it is empty, and its WAL says that it was not".to_owned()));
+    }
+    Ok(())
+}
+
+/// Has SQLite look at a table with its indexes, or at the whole file: a row that an index does not lead to is as good as lost, and no checksum of ours can say so.
+///
+/// # Errors
+/// SQLite found something; its first words.
+pub(super) fn check_structure(connection: &Connection, table: Option<&str>) -> Result<(), Fault> {
+    let mut statement = match table {
+        Some(table) => connection.prepare(&format!("PRAGMA integrity_check('{table}')"))?,
+        None => connection.prepare("PRAGMA integrity_check(1)")?,
+    };
+    let words: String = statement.query_row([], |row| row.get(0))?;
+    if words == "ok" { Ok(()) } else { Err(Fault::Damaged(format!("SQLite says: {}", words.trim()))) }
+}
+
 /// Opens the ledger for writing, making directory and file if they are missing, and brings it to our schema. The caller holds the lock.
 pub(super) fn open_for_writing(path: &Path) -> Result<Connection, LedgerError> {
+    refuse_emptied(path).map_err(|fault| fault.into_ledger_error(path))?;
     create_file(path)
         .map_err(|error| LedgerError::Unavailable { path: path.to_path_buf(), why: error.to_string() })?;
     let damaged = |fault: Fault| fault.into_ledger_error(path);

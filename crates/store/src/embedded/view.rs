@@ -63,6 +63,7 @@ impl LedgerView {
             Err(error) => return Err(LedgerError::Unavailable { path, why: error.to_string() }),
         }
         let told = |fault: Fault| fault.into_ledger_error(&path);
+        schema::refuse_emptied(&path).map_err(told)?;
         let connection = schema::open_for_reading(&path, CACHE_KIB).map_err(told)?;
         // From the first statement to the end of this value: one state.
         connection.execute_batch("BEGIN").map_err(|error| told(error.into()))?;

@@ -263,3 +263,59 @@ fn the_check_sees_every_page_of_a_ledger_that_grows_meanwhile() {
     let refused = check_cells(dir.path(), || true);
     assert!(matches!(refused, Err(LedgerError::Damaged { .. })), "{refused:?}");
 }
+
+/// A ledger whose file was emptied was taken for a new one: everything would have been read again from the beginning, beside an InfluxDB or an api that know better.
+#[test]
+fn an_emptied_ledger_is_no_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    ledger_with_lines(dir.path());
+    let path = dir.path().join(LEDGER_FILE);
+    std::fs::write(&path, "").unwrap();
+    let asked = [
+        Ledger::open(dir.path(), options(), NOW).map(|_| ()),
+        LedgerView::open(dir.path()).map(|_| ()),
+        Ledger::open(dir.path(), options(), NOW).map(|_| ()),
+    ];
+    for refused in asked {
+        match refused {
+            Err(LedgerError::Damaged { what, .. }) => assert!(what.contains("it is empty"), "{what}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let refused = block_on(EmbeddedStats::new(dir.path()).version());
+    assert!(matches!(refused, Err(ReadError::Damaged(_))), "{refused:?}");
+    // Moved away, as the words say, it makes room for a new one, whatever else lies there.
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(open(dir.path()).commit_number(), 0);
+}
+
+/// A customer that the index did not lead to was a new customer: its requests were told of half, twice.
+#[test]
+fn a_customer_missing_in_the_index_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    ledger_with_lines(dir.path());
+    let path = dir.path().join(LEDGER_FILE);
+    let mut file = std::fs::read(&path).unwrap();
+    let places: Vec<usize> = (0..file.len()).filter(|at| file[*at..].starts_with(b"cust_2")).collect();
+    // In each place but the row's own, which its number stands before: the index keeps it behind.
+    let connection = Connection::open(&path).unwrap();
+    let root: usize = connection
+        .query_row(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_customer_1'",
+            [],
+            |row| row.get::<_, u32>(0),
+        )
+        .unwrap() as usize;
+    drop(connection);
+    let page = (root - 1) * 4096..root * 4096;
+    let in_index: Vec<usize> = places.into_iter().filter(|at| page.contains(at)).collect();
+    let [at] = in_index[..] else { panic!("{in_index:?}") };
+    file[at + 5] = b'7';
+    std::fs::write(&path, &file).unwrap();
+    match Ledger::open(dir.path(), options(), NOW) {
+        Err(LedgerError::Damaged { what, .. }) => {
+            assert!(what.contains("missing from index") && what.contains("customer"), "{what}")
+        }
+        other => panic!("{other:?}"),
+    }
+}

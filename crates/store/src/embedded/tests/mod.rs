@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod flips;
 mod ledger;
 mod reader;
 mod recount;
