@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::fmt::Debug;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::OFlags;
 
 /// Device and inode.
 pub type FileId = (u64, u64);
@@ -91,7 +93,14 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
-        Ok(Box::new(RealFile(File::open(path)?)))
+        // A pipe or a device may have taken the file's place since it was looked at: opening one must neither wait for its other end nor be taken for a log.
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags = i32::try_from(flags.bits()).expect("small bits");
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        Ok(Box::new(RealFile(file)))
     }
 
     fn clock(&self) -> Clock {
@@ -135,4 +144,26 @@ pub fn read_full(file: &mut dyn LogFile, buffer: &mut [u8], offset: u64) -> io::
         }
     }
     Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    //! What only the machine's own disk can do.
+
+    use super::*;
+
+    /// A pipe that came between the look and the opening kept the thread that reads all logs waiting for a writer, for ever.
+    #[test]
+    fn opening_what_is_no_file_is_an_error_at_once() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+        assert!(made.success());
+        let disk = RealDisk::default();
+        for path in [pipe.as_path(), folder.path(), Path::new("/dev/zero")] {
+            assert_eq!(disk.stat(path).expect("it can be looked at"), None, "{}", path.display());
+            let refused = disk.open(path).expect_err("no log");
+            assert_eq!(refused.to_string(), "it is no regular file", "{}", path.display());
+        }
+    }
 }

@@ -137,7 +137,7 @@ impl Log {
 
     fn say_missing(&mut self, missing: bool) {
         if missing && !self.missing_said && self.open.is_empty() {
-            tracing::warn!(file = %self.path.display(), source = &*self.source, "no such file, waiting for it");
+            tracing::warn!(file = %self.path.display(), source = &*self.source, "no such file (or it is no regular one), waiting for it");
         }
         self.missing_said = missing;
     }
