@@ -42,8 +42,12 @@ pub struct Late {
 impl Stop {
     /// Stops at the first SIGINT or SIGTERM; at the second the process exits at once with `code_at_once`.
     /// Must be called in a tokio runtime, which must go on running.
+    ///
+    /// From then on a write beyond RLIMIT_FSIZE is an error of that write (EFBIG), as on a full disk; the system would end the process for it (SIGXFSZ).
     pub fn on_signal(code_at_once: u8) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
+        // It stays received when this value is gone; that is all that is wanted.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let stop = Self::manual();
