@@ -5,7 +5,7 @@
 # What tests/parts can provide is provided: a real InfluxDB 2 (found, or built once), a Docker engine with compose
 # (one that answers, or, for root, one of our own, stopped again afterwards), the base images. A group of tests whose
 # parts cannot be had is left out by name; with --all or CI=true that is a failure. SYSTEM_TESTS chooses groups
-# by hand (native,influxdb,containers), see tests/README.md.
+# by hand (native,influxdb,containers,mounts), see tests/README.md.
 
 OUTPUT="${CARGO_TARGET_DIR:-target}/test-output.log"
 # What was left out: `group: reason` each.
@@ -45,7 +45,7 @@ with_copy() {
 
 # choose_groups: SYSTEM_TESTS becomes the groups that can run; the others go to LEFT_OUT.
 choose_groups() {
-    local asked="${SYSTEM_TESTS:-native,influxdb,containers}" group why
+    local asked="${SYSTEM_TESTS:-native,influxdb,containers,mounts}" group why
     SYSTEM_TESTS=''
     for group in ${asked//,/ }; do
         why=''
@@ -53,6 +53,7 @@ choose_groups() {
             native) ;;
             influxdb) why="$(no_influxdb)" || prepare_influxdb || why="it could not be prepared, see above" ;;
             containers) why="$(no_containers)" || prepare_containers || why="they could not be prepared, see above" ;;
+            mounts) ((EUID == 0)) || why='mounting a small file system takes root' ;;
             *) misuse "SYSTEM_TESTS: there is no group '$group'" ;;
         esac
         if [[ -z $why ]]; then

@@ -18,16 +18,19 @@ pub enum Group {
     InfluxDb,
     /// A Docker engine.
     Containers,
+    /// The right to mount: root.
+    Mounts,
 }
 
 impl Group {
-    const ALL: [Group; 3] = [Group::Native, Group::InfluxDb, Group::Containers];
+    const ALL: [Group; 4] = [Group::Native, Group::InfluxDb, Group::Containers, Group::Mounts];
 
     fn name(self) -> &'static str {
         match self {
             Group::Native => "native",
             Group::InfluxDb => "influxdb",
             Group::Containers => "containers",
+            Group::Mounts => "mounts",
         }
     }
 }
@@ -40,7 +43,7 @@ pub fn left_out(group: Group) -> bool {
         names.iter().filter(|name| Group::ALL.iter().all(|group| group.name() != **name)).collect();
     assert!(
         unknown.is_empty() && !names.is_empty(),
-        "{CHOICE}={choice}: expected some of native, influxdb, containers, with commas between them"
+        "{CHOICE}={choice}: expected some of native, influxdb, containers, mounts, with commas between them"
     );
     let left_out = !names.contains(&group.name());
     if left_out {

@@ -6,6 +6,7 @@ pub mod compose;
 pub mod groups;
 pub mod http;
 pub mod influx;
+pub mod mount;
 pub mod program;
 pub mod proxy;
 pub mod recount;

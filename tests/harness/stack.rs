@@ -158,6 +158,20 @@ impl Stack {
         Processor { program: self.start("log-processor", &[]) }
     }
 
+    /// Starts the processor by another program that becomes it (`prlimit`, `setpriv`), with that one's arguments first.
+    pub fn processor_by(&self, wrapper: &[&str]) -> Processor {
+        let direct = self.command("log-processor", &[], &[]);
+        // Somewhere where any user may run it.
+        let program = self.path("log-processor");
+        fs::copy(direct.get_program(), &program).expect("the program is copied");
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(program).current_dir(self.folder.path()).env_clear();
+        command.envs(direct.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        // To find the wrapper.
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        Processor { program: Program::start("log-processor", command, self.folder.path(), &self.announced) }
+    }
+
     /// Drains the log; how long that took.
     pub fn once(&self) -> Duration {
         let begun = Instant::now();

@@ -5,6 +5,7 @@ mod both;
 mod bucket_conflict;
 mod containers;
 mod demo;
+mod disk_trouble;
 mod files;
 mod identical_lines;
 mod kill9;
