@@ -216,6 +216,10 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
                 })?;
                 self.dirty = true;
             }
+            ToLedger::Beginning { id, beginning } => {
+                self.ledger.note_beginning(id, beginning);
+                self.dirty = true;
+            }
             ToLedger::Finish { id, end, lost } => {
                 let (path, device_inode) = self.seen.get(&id).cloned().unwrap_or_default();
                 self.finishing.insert(id, Finishing { end, path, device_inode, lost });

@@ -28,6 +28,7 @@ pub trait LedgerPort: Debug {
         size_bytes: u64,
         state: GenerationState,
     ) -> Result<(), LedgerError>;
+    fn note_beginning(&mut self, id: GenerationId, beginning: (u64, u64));
     fn add_lost_bytes(&mut self, source: &str, reason: &str, bytes: u64) -> Result<(), LedgerError>;
     fn add_skipped_bytes(&mut self, source: &str, bytes: u64) -> Result<(), LedgerError>;
     fn apply(&mut self, segment: &SettledSegment) -> Result<(), LedgerError>;
@@ -65,6 +66,10 @@ impl LedgerPort for Ledger {
         state: GenerationState,
     ) -> Result<(), LedgerError> {
         self.update_generation(id, path, device_inode, size_bytes, state)
+    }
+
+    fn note_beginning(&mut self, id: GenerationId, beginning: (u64, u64)) {
+        self.note_beginning(id, beginning);
     }
 
     fn add_lost_bytes(&mut self, source: &str, reason: &str, bytes: u64) -> Result<(), LedgerError> {

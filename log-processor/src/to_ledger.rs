@@ -7,7 +7,7 @@ use std::sync::mpsc::SyncSender;
 use store::KeyStart;
 use store::embedded::{GenerationId, GenerationRecord, Head, NewGeneration};
 
-use crate::lines::Settled;
+use crate::lines::{Settled, TailMarker};
 
 /// Bytes proven unreadable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,13 @@ pub enum ToLedger {
         device_inode: (u64, u64),
         /// Its size.
         size_bytes: u64,
+    },
+    /// By its first bytes a generation can be known again of which nothing was handed on.
+    Beginning {
+        /// Which.
+        id: GenerationId,
+        /// Hash and length of these bytes.
+        beginning: TailMarker,
     },
     /// A generation was read to its end and will not grow any more.
     Finish {

@@ -214,6 +214,14 @@ impl LedgerPort for ModelLedger {
         Ok(())
     }
 
+    fn note_beginning(&mut self, id: GenerationId, (hash, length): (u64, u64)) {
+        let record = self.record(id);
+        if record.seen.settled_offset == 0 {
+            (record.tail_marker, record.tail_marker_length) = (hash, length);
+        }
+        self.dirty = true;
+    }
+
     fn add_lost_bytes(&mut self, source: &str, reason: &str, bytes: u64) -> Result<(), LedgerError> {
         *self.now.totals.lost_bytes.entry((source.to_owned(), reason.to_owned())).or_default() += bytes;
         self.dirty = true;

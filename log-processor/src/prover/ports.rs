@@ -11,7 +11,7 @@ use store::embedded::{GenerationId, GenerationRecord, Head, NewGeneration};
 use super::files::{whole_lines, without_hole};
 use super::rooms::Rooms;
 use super::world::{Sim, World, violated};
-use crate::lines::{Content, Lines};
+use crate::lines::{Content, Lines, TailMarker};
 use crate::tail::disk::FileId;
 use crate::tail::ports::{Books, Ended, Handed, Outlet, Watch};
 use crate::to_ledger::{Lost, ToLedger};
@@ -53,6 +53,9 @@ fn name_of(message: &ToLedger) -> String {
         ToLedger::Durable { .. } => "all of it durable".to_owned(),
         ToLedger::Seen { id, path, size_bytes, .. } => {
             format!("generation {} at {} of {size_bytes}", id.0, path.display())
+        }
+        ToLedger::Beginning { id, beginning } => {
+            format!("generation {} begins with {} known bytes", id.0, beginning.1)
         }
         ToLedger::Finish { id, end, lost } => format!("generation {} ends at {end}, lost {lost:?}", id.0),
         ToLedger::Skipped { bytes, .. } => format!("{bytes} bytes skipped"),
@@ -99,6 +102,10 @@ impl Books for SimBooks {
         size_bytes: u64,
     ) -> Result<(), Ended> {
         self.tell(ToLedger::Seen { id, path, device_inode, size_bytes })
+    }
+
+    fn beginning(&self, id: GenerationId, beginning: TailMarker) -> Result<(), Ended> {
+        self.tell(ToLedger::Beginning { id, beginning })
     }
 
     fn finish(&self, id: GenerationId, end: u64, lost: Option<Lost>) -> Result<(), Ended> {

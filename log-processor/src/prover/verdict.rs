@@ -2,6 +2,7 @@
 
 use super::oracle::{Line, LineKind};
 use super::world::{World, violated};
+use crate::settings::StartAt;
 
 impl World {
     /// X1 and B3, when everything has been read.
@@ -18,10 +19,8 @@ impl World {
         let books = self.kept.last();
         let count = |of: &std::collections::BTreeMap<u32, u32>| of.get(&id).copied().unwrap_or(0);
         let (cells, rejects) = (count(&books.cells), count(&books.rejects));
-        let points = u32::try_from(self.points.values().filter(|other| **other == id).count()).expect("few");
-        let stored = if self.plan.embedded { cells } else { points };
-        let outcome =
-            if line.kind == LineKind::Good || line.kind == LineKind::Header { stored } else { rejects };
+        let stored = self.stored(id);
+        let outcome = self.outcome(id, line);
         // Without a whole valid line a copy is not known again: its unfinished last line is taken too.
         let known_by_number = self.oracle.copies && (line.torn || line.kind == LineKind::Garbage);
         let most = line.written + u32::from(line.torn) + u32::from(known_by_number);
@@ -56,6 +55,22 @@ impl World {
         }
     }
 
+    /// How often a line is stored.
+    fn stored(&self, id: u32) -> u32 {
+        if self.plan.embedded {
+            return self.kept.last().cells.get(&id).copied().unwrap_or(0);
+        }
+        u32::try_from(self.points.values().filter(|other| **other == id).count()).expect("few")
+    }
+
+    /// How often a line is where it belongs: stored, or among the rejected ones.
+    fn outcome(&self, id: u32, line: &Line) -> u32 {
+        match line.kind {
+            LineKind::Good | LineKind::Header => self.stored(id),
+            LineKind::Garbage | LineKind::Poison => self.kept.last().rejects.get(&id).copied().unwrap_or(0),
+        }
+    }
+
     /// B3: never more than there was, never less than what tail must have known.
     fn judge_lost_bytes(&self) {
         let books = self.kept.last();
@@ -69,6 +84,13 @@ impl World {
         let settled_of = |id: i64| books.generations.get(&id).map_or(0, |record| record.seen.settled_offset);
         let known = self.oracle.must_lose.iter().map(|(id, size)| size.saturating_sub(settled_of(id.0)));
         let known: u64 = known.sum();
+        let excused = |line: &Line| line.torn || line.may_miss || line.may_skip || line.may_be_uncounted;
+        let whole = |(id, line): (u32, &Line)| !excused(line) && self.outcome(id, line) >= line.written;
+        // What was begun at its end is known by its number alone until something of it is settled.
+        let known_by_content = self.plan.start_at != StartAt::End;
+        if lost > 0 && known_by_content && (0..).zip(&self.oracle.lines).all(whole) {
+            violated("B3", format!("{lost} bytes are counted as lost, and every line is there"));
+        }
         // What is in a copy is not lost.
         let certain = !self.plan.copies() && !self.oracle.disk_fails && !self.oracle.reads_short;
         if lost < known && certain {

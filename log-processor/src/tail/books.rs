@@ -9,6 +9,7 @@ use store::embedded::{GenerationId, GenerationRecord, Head, NewGeneration};
 
 use super::disk::FileId;
 use super::ports::{Books, Ended};
+use crate::lines::TailMarker;
 use crate::to_ledger::{Lost, ToLedger};
 
 /// Tail's line to the bookkeeper.
@@ -57,6 +58,10 @@ impl Books for BooksLine {
         size_bytes: u64,
     ) -> Result<(), Ended> {
         self.tell(ToLedger::Seen { id, path, device_inode, size_bytes })
+    }
+
+    fn beginning(&self, id: GenerationId, beginning: TailMarker) -> Result<(), Ended> {
+        self.tell(ToLedger::Beginning { id, beginning })
     }
 
     fn finish(&self, id: GenerationId, end: u64, lost: Option<Lost>) -> Result<(), Ended> {

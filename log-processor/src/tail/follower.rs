@@ -148,6 +148,15 @@ impl Follower {
         Ok(Step { busy: !self.state.busy.is_empty(), unannounced })
     }
 
+    /// Tells the books how large the open generations are.
+    pub fn tell_seen(&self) -> Result<(), Ended> {
+        let opens = self.state.logs.iter().flat_map(|log| &log.open);
+        for open in opens {
+            open.tell_seen(&*self.with.books)?;
+        }
+        Ok(())
+    }
+
     /// The logs, each with the generations that are open now.
     pub fn logs(&self) -> &[Log] {
         &self.state.logs

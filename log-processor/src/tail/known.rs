@@ -23,6 +23,8 @@ pub struct Known {
     pub handed: u64,
     /// The bytes just before `handed`.
     pub marker: TailMarker,
+    /// Its first bytes, as far as they were noted, while it has no head and nothing of it was handed on.
+    pub beginning: TailMarker,
     /// Its file when it was last seen.
     pub file: FileId,
     /// Its greatest size.
@@ -44,6 +46,7 @@ impl Known {
             start: None,
             handed,
             marker: (0, 0),
+            beginning: (0, 0),
             file: stat.id,
             size: stat.size,
             skipped: false,
@@ -54,12 +57,16 @@ impl Known {
 
     /// A generation of the ledger.
     pub fn from_record(record: &GenerationRecord) -> Self {
+        let bytes = (record.tail_marker, record.tail_marker_length);
+        let (marker, beginning) =
+            if record.seen.settled_offset > 0 { (bytes, (0, 0)) } else { ((0, 0), bytes) };
         Self {
             id: record.id,
             head: record.head.clone(),
             start: record.start,
             handed: record.seen.settled_offset,
-            marker: (record.tail_marker, record.tail_marker_length),
+            marker,
+            beginning: if record.head.is_none() { beginning } else { (0, 0) },
             file: (record.seen.device, record.seen.inode),
             size: record.size_bytes.max(record.seen.settled_offset),
             skipped: record.seen.state == GenerationState::Skipped,
@@ -74,6 +81,10 @@ impl Known {
         let head_holds = match &self.head {
             Some(_) if mutated(Mutation::IgnoreHead) => self.file == stat.id,
             Some(head) => opening.begins_with(head),
+            // Seen and not read: what was its file can be another's by now, and it can be anywhere.
+            None if self.beginning.1 > 0 && self.handed == 0 => {
+                marker_holds(file, self.beginning.1, self.beginning)?
+            }
             // Or by the marker, where it ends where the file does, or covers all that was handed on of a file that was truncated.
             None => {
                 let covers = (self.cut && self.marker.1 == self.handed) || stat.size == self.handed;

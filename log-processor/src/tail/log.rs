@@ -218,7 +218,7 @@ impl Log {
             open.active = active;
             if let Some(sibling) = found.filter(|sibling| sibling.path != open.path) {
                 open.path.clone_from(&sibling.path);
-                with.books.seen(open.generation.id, open.path.clone(), open.stat.id, open.certain_size)?;
+                open.tell_seen(&*with.books)?;
             }
         }
         Ok(())
@@ -309,7 +309,7 @@ impl Log {
                     known.finished = true;
                 }
                 self.met.remove(&open.stat.id);
-                with.books.seen(open.generation.id, open.path.clone(), open.stat.id, open.certain_size)?;
+                open.tell_seen(&*with.books)?;
                 with.books.finish(open.generation.id, handed, None)?;
                 tracing::debug!(file = %open.path.display(), "read to its end and silent, let go");
             } else {
@@ -324,6 +324,7 @@ impl Log {
         if let Some(known) = self.known.iter_mut().find(|known| known.id == open.generation.id) {
             known.handed = open.handed;
             known.marker = open.marker;
+            known.beginning = open.beginning();
             known.size = known.size.max(open.certain_size);
         }
     }

@@ -67,6 +67,7 @@ impl Log {
         for open in &self.open {
             if let Some(known) = self.known.iter_mut().find(|known| known.id == open.generation.id) {
                 (known.handed, known.marker) = (open.handed, open.marker);
+                known.beginning = open.beginning();
             }
         }
         // Open ones that begin in the same way, but go on differently.
@@ -230,7 +231,9 @@ impl Log {
         let length = from.min(COMPARED_BYTES as u64);
         let io = |error| Interrupted::Io(sibling.path.clone(), error);
         let recent = bytes_at(&mut *ready.file, from - length, length).map_err(io)?;
-        let first = bytes_at(&mut *ready.file, 0, length).map_err(io)?;
+        // A compressed file neither grows nor changes.
+        let first_length = if sibling.gzip { 0 } else { ready.stat.size.min(COMPARED_BYTES as u64) };
+        let first = bytes_at(&mut *ready.file, 0, first_length).map_err(io)?;
         let (Some(recent), Some(first)) = (recent, first) else { return Ok(Met::Moved) };
         if from > 0 && recent.last() != Some(&b'\n') {
             return Ok(Met::Moved); // Truncated and filled again since that place was found.
@@ -264,11 +267,22 @@ impl Log {
             // Its head too, though nothing of it may have been handed on: it is this generation's alone.
             let io = |error| Interrupted::Io(sibling.path.clone(), error);
             let head_bytes = known.head.as_ref().map_or(0, |head| head.length_bytes);
-            let length = known.handed.max(head_bytes).min(COMPARED_BYTES as u64);
+            // Of what was not read yet everything: it is all by which its truncation can be noticed.
+            let unread = if known.handed == 0 && known.head.is_none() { ready.stat.size } else { 0 };
+            let length = known.handed.max(head_bytes).max(unread).min(COMPARED_BYTES as u64);
             let first = bytes_at(&mut *ready.file, 0, length).map_err(io)?;
             let opening = Opening::read(&mut *ready.file, with.salt).map_err(io)?;
             let begins_so = known.head.as_ref().is_none_or(|head| opening.begins_with(head));
-            let Some(first) = first.filter(|_| begins_so) else { return Ok(Met::Moved) };
+            let (_, seen_bytes) = known.beginning;
+            let as_seen = |first: &[u8]| {
+                let seen = usize::try_from(seen_bytes).ok().and_then(|seen| first.get(..seen));
+                seen_bytes == 0
+                    || known.handed > 0
+                    || seen.is_some_and(|seen| marker_of(seen) == known.beginning)
+            };
+            let Some(first) = first.filter(|first| begins_so && as_seen(first)) else {
+                return Ok(Met::Moved);
+            };
             compared = (recent, first);
         }
         known.file = ready.stat.id;
@@ -276,9 +290,9 @@ impl Log {
         let known = known.clone();
         let generation = self.new_generation(sibling, known.handed, GenerationState::Open);
         with.books.begin(generation, Some(known.id))?;
-        with.books.seen(known.id, sibling.path.clone(), ready.stat.id, ready.stat.size)?;
         tracing::info!(file = %sibling.path.display(), source = &*self.source, from = known.handed, "going on");
         self.push_open(&known, ready, sibling, compared);
+        self.open.last_mut().expect("it was added just now").tell_seen(&*with.books)?;
         Ok(Met::Opened)
     }
 

@@ -117,14 +117,10 @@ impl Tail {
 
     /// A generation may have grown since it was last written down; the ledger remembers how far, to know a loss when its file is gone at the next start.
     fn leave(&self) -> Drained {
-        for open in self.follower.logs().iter().flat_map(|log| &log.open) {
-            let books = &self.follower.with.books;
-            let seen = books.seen(open.generation.id, open.path.clone(), open.stat.id, open.certain_size);
-            if seen == Err(Ended) {
-                break; // The bookkeeper has ended and has said why.
-            }
+        match self.follower.tell_seen() {
+            // The bookkeeper has ended and has said why.
+            Ok(()) | Err(Ended) => Drained::default(),
         }
-        Drained::default()
     }
 
     /// The files are drained: takes or names what is left of them.

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk::{Clock, FileStat, LogFile, read_full};
+use super::disk::{Clock, FileId, FileStat, LogFile, read_full};
+use super::identity::marker_of;
+use super::ports::{Books, Ended};
 use super::splitter::Splitter;
 use crate::lines::{Generation, TailMarker};
 use crate::mutation::{Mutation, mutated};
@@ -49,7 +51,7 @@ pub struct Open {
     pub gzip: bool,
     /// The bytes just before the place of reading; none in a compressed file.
     pub recent: Vec<u8>,
-    /// The first bytes of the file, as far as they were read; none in a compressed file.
+    /// The first bytes of the file, as far as they were seen; none in a compressed file.
     pub first: Vec<u8>,
 }
 
@@ -91,9 +93,11 @@ impl Open {
         if !self.gzip {
             self.recent.clear();
             self.recent.extend_from_slice(&block[read.saturating_sub(COMPARED_BYTES)..read]);
-            if self.first.len() < COMPARED_BYTES && self.first.len() as u64 == place {
-                let more = (COMPARED_BYTES - self.first.len()).min(read - before);
-                self.first.extend_from_slice(&block[before..before + more]);
+            let known =
+                (self.first.len() as u64).checked_sub(place).and_then(|known| usize::try_from(known).ok());
+            if let Some(known) = known.filter(|known| *known < read - before) {
+                let more = (COMPARED_BYTES - self.first.len()).min(read - before - known);
+                self.first.extend_from_slice(&block[before + known..before + known + more]);
             }
         }
         Ok(Got::Bytes(before..read))
@@ -117,6 +121,11 @@ impl Open {
 
     /// Looks at the file without reading on: whether it was cut ([`Got::Cut`]), has more ([`Got::Bytes`], of no bytes) or not.
     pub fn look(&mut self, clock: Clock) -> io::Result<Got> {
+        self.look_at(None, clock)
+    }
+
+    /// The same; `now` is what was learnt of the file just now, so that it need not be asked again.
+    pub fn look_at(&mut self, now: Option<FileStat>, clock: Clock) -> io::Result<Got> {
         if self.gzip {
             return Ok(if self.splitter.read_offset() < self.stat.size {
                 Got::Bytes(0..0)
@@ -124,7 +133,10 @@ impl Open {
                 Got::End
             });
         }
-        let stat = self.file.stat()?;
+        let stat = match now {
+            Some(now) => now,
+            None => self.file.stat()?,
+        };
         let is_young = age(clock, stat) < YOUNG;
         let changed = stat != self.stat || is_young || self.was_young;
         self.was_young = is_young;
@@ -133,11 +145,38 @@ impl Open {
             self.stat = stat;
             return Ok(if stat.size > place { Got::Bytes(0..0) } else { Got::End });
         }
-        if stat.size < place || (stat.size == place && changed && self.is_cut()?) {
+        // A file that shrank was cut behind its beginning, or holds something else.
+        let doubtful = stat.size < self.stat.size || (stat.size == place && changed);
+        if stat.size < place || (doubtful && self.is_cut()?) {
             return Ok(Got::Cut);
         }
         self.stat = stat;
         Ok(if stat.size > place { Got::Bytes(0..0) } else { Got::End })
+    }
+
+    /// Its size in bytes as it is told.
+    pub fn size(&self) -> u64 {
+        self.stat.size.max(self.splitter.read_offset())
+    }
+
+    /// Its file, if that has the size of what is read.
+    pub fn file_id(&self) -> Option<FileId> {
+        (!self.gzip).then_some(self.stat.id)
+    }
+
+    /// Tells the books where it is and how large; and, while nothing of it was handed on, by what it can be known again.
+    pub fn tell_seen(&self, books: &dyn Books) -> Result<(), Ended> {
+        let id = self.generation.id;
+        books.seen(id, self.path.clone(), self.stat.id, self.certain_size)?;
+        match self.beginning() {
+            (_, 0) => Ok(()),
+            beginning => books.beginning(id, beginning),
+        }
+    }
+
+    /// By what it can be known again while nothing of it was handed on: its first bytes, as far as they were seen.
+    pub fn beginning(&self) -> TailMarker {
+        if self.handed > 0 || self.generation.start.get().is_some() { (0, 0) } else { marker_of(&self.first) }
     }
 
     /// Whether it was renamed away or removed, is read to its end, and nobody has written to it for a while.

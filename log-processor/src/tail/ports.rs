@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::disk::FileId;
 use crate::account::Account;
 use crate::health::Health;
-use crate::lines::{Content, Generation, Lines};
+use crate::lines::{Content, Generation, Lines, TailMarker};
 use crate::patience::patiently;
 use crate::span::Span;
 use crate::to_ledger::Lost;
@@ -36,6 +36,8 @@ pub trait Books: Debug + Send {
     fn durable(&self) -> Result<(), Ended>;
     /// Says where a generation was found, and how large.
     fn seen(&self, id: GenerationId, path: PathBuf, file: FileId, size_bytes: u64) -> Result<(), Ended>;
+    /// Says with which bytes a generation begins of which nothing was handed on: it can be known again by them.
+    fn beginning(&self, id: GenerationId, beginning: TailMarker) -> Result<(), Ended>;
     /// Says that a generation was read to its end and will not grow any more, and how much of it was proven unreadable, if anything.
     fn finish(&self, id: GenerationId, end: u64, lost: Option<Lost>) -> Result<(), Ended>;
     /// Counts bytes skipped on purpose.

@@ -152,6 +152,15 @@ impl Generations {
             before != GenerationState::Finished && entry.record.seen.state == GenerationState::Finished;
     }
 
+    /// The marker of a generation tells of its first bytes until something of it is settled.
+    pub(super) fn note_beginning(&mut self, id: GenerationId, (hash, length): (u64, u64)) {
+        self.change(id, |record| {
+            if record.seen.settled_offset == 0 {
+                (record.tail_marker, record.tail_marker_length) = (hash, length);
+            }
+        });
+    }
+
     /// Whether the next commit must survive a power cut, because a file may disappear after it.
     pub(super) fn any_let_go(&self) -> bool {
         self.entries.values().any(|entry| entry.let_go)

@@ -176,6 +176,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Notes hash and length of the first bytes of a generation of which nothing is settled, by which it is known again (durable with the next commit).
+    pub fn note_beginning(&mut self, id: GenerationId, beginning: (u64, u64)) {
+        self.generations.note_beginning(id, beginning);
+    }
+
     /// Counts bytes proven unreadable (durable with the next commit).
     ///
     /// # Errors

@@ -61,7 +61,7 @@ pub struct GenerationRecord {
     pub head: Option<Head>,
     /// Its place in the key sequence, once decided.
     pub start: Option<KeyStart>,
-    /// Hash of the bytes just before `settled_offset` (how many: `tail_marker_length`).
+    /// Hash of the bytes just before `settled_offset` (how many: `tail_marker_length`). While nothing is settled: of the first bytes, as far as they were noted.
     pub tail_marker: u64,
     /// How many bytes the tail marker covers (0 at the beginning of the file).
     pub tail_marker_length: u64,
