@@ -41,8 +41,8 @@ impl Log {
             if begins_alike && is_part_of(&mut *open.file, ready).map_err(io)? {
                 return Ok(Some(Met::Judged));
             }
-            if begins_alike && open.is_cut().map_err(io)? {
-                return Ok(Some(Met::Moved)); // Its truncation comes first.
+            if open.is_cut().map_err(io)? {
+                return Ok(Some(Met::Moved)); // Its truncation comes first: this may be the copy that was made before.
             }
         }
         if self.is_shorter_copy(ready, &head, with).map_err(io)? {
