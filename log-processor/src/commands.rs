@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use chrono::Utc;
 use service::Stop;
 use store::RequestStore;
-use store::embedded::{EmbeddedRequests, GenerationState, Ledger, LedgerError, LedgerView};
+use store::embedded::{EmbeddedRequests, GenerationRecord, GenerationState, Ledger, LedgerError, LedgerView};
 use store::influx::InfluxRequests;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use crate::report::{Facts, FileReport, Status};
 use crate::running::ledger_options;
 use crate::settings::{Settings, StoreChoice};
 use crate::socket;
-use crate::tail::disk::{Disk, RealDisk};
+use crate::tail::disk::{Disk, FileId, RealDisk};
 use crate::verify::{self, CannotVerify};
 
 /// Exit code of a check that found a difference.
@@ -61,31 +61,10 @@ fn offline_status(settings: &Settings) -> Result<Status, LedgerError> {
         StoreChoice::Influx(_) => "influxdb".to_owned(),
     };
     let view = LedgerView::open(&settings.state_dir)?;
-    let disk = RealDisk::default();
     if view.is_none() {
         tell_no_ledger(settings);
     }
-    let files = view
-        .iter()
-        .flat_map(|view| view.generations())
-        .filter(|generation| generation.seen.state == GenerationState::Open)
-        .map(|generation| {
-            let seen = &generation.seen;
-            let now = disk.stat(&seen.path).ok().flatten();
-            let size = now
-                .filter(|file| file.id == (seen.device, seen.inode))
-                .map_or(generation.size_bytes, |file| file.size);
-            FileReport {
-                path: seen.path.clone(),
-                source: seen.source.clone(),
-                size: size.max(seen.settled_offset),
-                read_offset: seen.settled_offset,
-                settled_offset: seen.settled_offset,
-                generation: Some(generation.id),
-                ..FileReport::default()
-            }
-        });
-    let files = files.collect();
+    let files = view.as_ref().map(files_at_rest).unwrap_or_default();
     let totals = view.as_ref().map(|view| view.totals().clone()).unwrap_or_default();
     let facts = Facts {
         entries: Account::new(totals).entries(),
@@ -99,6 +78,40 @@ fn offline_status(settings: &Settings) -> Result<Status, LedgerError> {
         pid: None,
     };
     Ok(facts.status())
+}
+
+/// The files of a processor that does not run, with the sizes that they have now.
+fn files_at_rest(view: &LedgerView) -> Vec<FileReport> {
+    let disk = RealDisk::default();
+    let open: Vec<_> = view
+        .generations()
+        .iter()
+        .filter(|generation| generation.seen.state == GenerationState::Open)
+        .collect();
+    let report = |generation: &GenerationRecord| {
+        let seen = &generation.seen;
+        // A file that was truncated has held several generations, and is the newest one's now; the size of a compressed one is not that of its lines.
+        let is_newest = |file: FileId| {
+            let of_the_file = |other: &&&GenerationRecord| (other.seen.device, other.seen.inode) == file;
+            open.iter().filter(of_the_file).all(|other| other.id.0 <= generation.id.0)
+        };
+        let is_gzip = seen.path.extension().is_some_and(|extension| extension == "gz");
+        let now = disk
+            .stat(&seen.path)
+            .ok()
+            .flatten()
+            .filter(|file| !is_gzip && file.id == (seen.device, seen.inode) && is_newest(file.id));
+        FileReport {
+            path: seen.path.clone(),
+            source: seen.source.clone(),
+            size: now.map_or(generation.size_bytes, |file| file.size).max(seen.settled_offset),
+            read_offset: seen.settled_offset,
+            settled_offset: seen.settled_offset,
+            generation: Some(generation.id),
+            ..FileReport::default()
+        }
+    };
+    open.iter().copied().map(report).collect()
 }
 
 /// Zeros are true of a ledger that is not there, but most likely the setting is wrong. Not a failure: whoever waits for a processor to begin asks before it has.

@@ -256,3 +256,59 @@ fn identical_lines_in_a_longer_new_file_are_other_requests() {
     assert_eq!(bench.status()["lines_stored"], 70);
     assert_eq!((influx.count("api_requests"), influx.counts().changed_points), (70, 0));
 }
+
+#[test]
+fn b3_what_was_seen_unread_and_compressed_while_it_was_stopped_is_not_lost() {
+    let bench = Bench::new();
+    bench.append(&lines(0, 10));
+    let running = bench.start();
+    bench.until("10 lines stored", |status| status["lines_stored"] == 10);
+    bench.rename("api.log", "api.log.1");
+    // The beginning of a line: seen, and nothing that could be handed on.
+    let log = lines(10, 20);
+    bench.append(&log[..30]);
+    bench.until("the new file is seen", |status| status["lag_bytes"] == 30);
+    assert_eq!(running.stop(), 0);
+    bench.append(&log[30..]);
+    bench.rename("api.log.1", "api.log.2");
+    bench.rename("api.log", "api.log.1");
+    gzip(&bench, "api.log.1");
+    bench.append(&lines(20, 30));
+    bench.expect(&["--once"], 0);
+    let status = bench.status();
+    assert_eq!(
+        (status["lines_stored"].as_u64(), status["lag_bytes"].as_u64()),
+        (Some(30), Some(0)),
+        "{status:#}"
+    );
+    assert_eq!(status["lost_bytes"], serde_json::json!({}), "all of it was read from the compressed file");
+}
+
+#[test]
+fn b3_what_was_seen_unread_and_truncated_while_it_was_stopped_is_lost() {
+    let bench = Bench::new();
+    bench.append(&lines(0, 1)[..30]);
+    let running = bench.start();
+    bench.until("the file is seen", |status| status["lag_bytes"] == 30);
+    assert_eq!(running.stop(), 0);
+    fs::write(bench.path("api.log"), lines(5, 10)).expect("truncated and written");
+    bench.expect(&["--once"], 0);
+    let status = bench.status();
+    assert_eq!(status["lines_stored"], 5, "{status:#}");
+    assert_eq!(status["lost_bytes"], serde_json::json!({ "removed": 30 }), "{status:#}");
+}
+
+#[test]
+fn a_file_that_was_truncated_is_in_the_lag_of_a_stopped_processor_once() {
+    let bench = Bench::new();
+    bench.append(&lines(0, 10));
+    let running = bench.start();
+    bench.until("10 lines stored", |status| status["lines_stored"] == 10);
+    // Perhaps the beginning of a copy: whether the old generation is gone cannot be judged yet.
+    bench.append_to("api.log.1", b"");
+    fs::write(bench.path("api.log"), lines(100, 130)).expect("truncated and written");
+    bench.until("40 lines stored", |status| status["lines_stored"] == 40);
+    assert_eq!(running.stop(), 0);
+    let status = bench.status();
+    assert_eq!(status["lag_bytes"], 0, "{status:#}");
+}
