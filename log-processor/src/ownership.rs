@@ -95,7 +95,7 @@ impl<S: RequestStore> Heartbeat<S> {
         if patiently(&self.health, stop, || self.store.prepare()).await.is_none() {
             return Ok(false);
         }
-        let sources = if settings.write_only { vec![] } else { settings.sources.paths().logs };
+        let sources = if self.store.remembers() { settings.sources.paths().logs } else { vec![] };
         for (source, _) in sources {
             if !self.claim(&source, stop).await? {
                 return Ok(false);
@@ -206,6 +206,9 @@ impl<S: RequestStore> Heartbeat<S> {
 
     /// Says who owns the sources until the program stops. `sources` are those followed now.
     pub async fn run(mut self, stop: CancellationToken, sources: impl Fn() -> Vec<String>) {
+        if !self.store.remembers() {
+            return stop.cancelled().await; // There is nobody to be told.
+        }
         let health = Arc::clone(&self.health);
         let way = health.store_way(Concern::Presence);
         let (mut checked, mut turn) = (Instant::now(), 0);

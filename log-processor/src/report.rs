@@ -11,6 +11,7 @@ use store::embedded::GenerationId;
 use crate::account::Entries;
 use crate::arrivals::Arrivals;
 use crate::tail::disk::{Disk, FileId};
+use crate::tail::open::Open;
 
 /// A followed file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
@@ -227,6 +228,22 @@ impl FileReports {
             arrivals.entry(id).or_default().saw(size, now_micros);
         }
         logs[log] = files;
+    }
+
+    /// Whether just these generations of a log, open as they are, were told already.
+    pub fn tells(&self, log: usize, open: &[Open]) -> bool {
+        let followed = self.lock();
+        let told = followed.logs.get(log).map_or(&[][..], Vec::as_slice);
+        !open.is_empty()
+            && told.len() == open.len()
+            && told.iter().zip(open).all(|(told, open)| {
+                told.generation == Some(open.generation.id)
+                    && told.read_offset == open.splitter.read_offset()
+                    && told.handed_offset == open.handed
+                    && told.size == open.size()
+                    && told.path == open.path
+                    && told.file == open.file_id()
+            })
     }
 
     /// All files with their sizes and lags at this instant: tail may be waiting for the store, and its last look long ago. `settled` is how far each generation is settled.

@@ -71,6 +71,9 @@ pub struct State {
     pub(super) trouble: HashMap<usize, String>,
     /// Logs with files that were renamed away.
     pub(super) rotated: BTreeSet<usize>,
+    /// Logs that grew lately, and those whose files were not all known when they were last looked at: of thousands mostly few.
+    lively: BTreeSet<usize>,
+    pub(super) unsettled: BTreeSet<usize>,
     /// Where the silent logs' turn is, and when its round began.
     silent_turn: usize,
     round_began_micros: i64,
@@ -139,8 +142,7 @@ impl Follower {
             self.reconcile()?;
         }
         // Files that are not all known may hold anything.
-        let settled = !self.state.logs.iter().any(Log::is_unsettled);
-        if round_ended && settled && self.state.look.is_none() {
+        if round_ended && self.state.unsettled.is_empty() && self.state.look.is_none() {
             self.state.look = Some(self.begin_look(self.state.round_began_micros));
         }
         self.read_round()?;
@@ -176,6 +178,8 @@ impl Follower {
             self.watch.watch(&path);
             let known = self.with.books.known(&source)?.iter().map(Known::from_record).collect();
             self.state.by_path.insert(path.clone(), self.state.logs.len());
+            self.state.unsettled.insert(self.state.logs.len());
+            self.state.lively.insert(self.state.logs.len());
             self.state.logs.push(Log::new(source.into(), path, known, at_start && self.first_start));
         }
         Ok(())
@@ -196,8 +200,9 @@ impl Follower {
             hints.paths.iter().filter_map(|path| self.state.by_path.get(path).copied()).collect();
         chosen.extend(self.state.trouble.keys());
         if look_due {
-            let lately = |log: &Log| uptime.saturating_sub(log.grown_at) < SILENT_AFTER || log.is_unsettled();
-            chosen.extend((0..self.state.logs.len()).filter(|index| lately(&self.state.logs[*index])));
+            let logs = &self.state.logs;
+            self.state.lively.retain(|index| uptime.saturating_sub(logs[*index].grown_at) < SILENT_AFTER);
+            chosen.extend(self.state.lively.iter().chain(&self.state.unsettled));
             let from = self.state.silent_turn;
             let to = (from + SILENT_LOGS_A_LOOK).min(self.state.logs.len());
             chosen.extend(from..to);
@@ -222,6 +227,7 @@ impl Follower {
                     self.state.trouble.remove(&index);
                     if grown {
                         self.state.busy.insert(index);
+                        self.state.lively.insert(index);
                     }
                     if grown && !was_busy {
                         let hinted = hints.everything || hints.paths.contains(&log.path);

@@ -96,8 +96,9 @@ impl Log {
         self.say_missing(active.is_none());
         if self.listing.is_none() || active.map(|file| file.id) != followed {
             self.scan(with)?;
+            return self.look_at_open(None, with); // What was found before may be old by now.
         }
-        self.look_at_open(with)
+        self.look_at_open(active, with)
     }
 
     /// Looks through the siblings although nothing seems to have happened: somebody may have written to a file that was let go, or brought one.
@@ -114,12 +115,14 @@ impl Log {
         Ok(())
     }
 
-    fn look_at_open(&mut self, with: &Surroundings) -> Result<bool, Interrupted> {
+    /// `active`: what was found at the log's path just now.
+    fn look_at_open(&mut self, active: Option<FileStat>, with: &Surroundings) -> Result<bool, Interrupted> {
         let clock = with.disk.clock();
         let mut grown = false;
         let mut cut = Vec::new();
         for (index, open) in self.open.iter_mut().enumerate() {
-            match open.look(clock).map_err(|error| Interrupted::Io(open.path.clone(), error))? {
+            let at_path = active.filter(|file| file.id == open.stat.id);
+            match open.look_at(at_path, clock).map_err(|error| Interrupted::Io(open.path.clone(), error))? {
                 Got::Cut => cut.push(index),
                 Got::Bytes(_) => grown = true,
                 Got::End => {}

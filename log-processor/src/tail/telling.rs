@@ -37,6 +37,14 @@ impl Follower {
         } else {
             self.state.rotated.remove(&index);
         }
+        if log.is_unsettled() {
+            self.state.unsettled.insert(index);
+        } else {
+            self.state.unsettled.remove(&index);
+        }
+        if self.files.tells(index, &log.open) {
+            return;
+        }
         let source = log.source.to_string();
         let mut reports: Vec<FileReport> = log
             .open
@@ -44,10 +52,10 @@ impl Follower {
             .map(|open| FileReport {
                 path: open.path.clone(),
                 source: source.clone(),
-                size: open.stat.size.max(open.splitter.read_offset()),
+                size: open.size(),
                 read_offset: open.splitter.read_offset(),
                 handed_offset: open.handed,
-                file: Some(open.stat.id).filter(|_| !open.gzip),
+                file: open.file_id(),
                 generation: Some(open.generation.id),
                 ..FileReport::default()
             })

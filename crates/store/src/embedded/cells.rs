@@ -20,6 +20,8 @@ pub(super) type CustomerNumber = u32;
 /// The number under which all customers together are kept.
 pub(super) const ALL_CUSTOMERS: CustomerNumber = 0;
 
+/// So many sources keep their place among the pending ones over a commit.
+const SOURCES_KEPT: usize = 16;
 const SECONDS_PER_MINUTE: i64 = 60;
 const LATENCY_BITS: u32 = 48;
 const NO_LATENCY: u64 = (1 << LATENCY_BITS) - 1;
@@ -125,6 +127,8 @@ impl PendingCells {
 
     /// What was written is durable.
     pub(super) fn committed(&mut self) {
+        // Few sources keep their memory for the next commit; of thousands only some have requests each time.
+        self.by_source.truncate(SOURCES_KEPT);
         for (_, observations) in &mut self.by_source {
             observations.clear();
         }

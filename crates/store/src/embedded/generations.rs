@@ -1,6 +1,6 @@
 //! Generations: how far each is settled, and what it is known by. All are in memory; a row is written when it changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -90,15 +90,16 @@ fn from_row(row: &Row<'_>, sources: &Sources) -> Result<GenerationRecord, Fault>
 struct Entry {
     record: GenerationRecord,
     source: i64,
-    changed: bool,
-    /// It became [`GenerationState::Finished`] since the last commit: its file may be let go after the next one.
-    let_go: bool,
 }
 
 /// All generations.
 #[derive(Debug, Default)]
 pub(super) struct Generations {
     entries: BTreeMap<i64, Entry>,
+    /// Those that changed since the last commit: of ten thousand logs mostly few.
+    changed: BTreeSet<i64>,
+    /// One of them became [`GenerationState::Finished`]: its file may be let go after the next commit.
+    let_go: bool,
 }
 
 impl Generations {
@@ -110,9 +111,9 @@ impl Generations {
         while let Some(row) = rows.next()? {
             let record = from_row(row, sources)?;
             let source = sources.resolve(&record.seen.source);
-            entries.insert(record.id.0, Entry { record, source, changed: false, let_go: false });
+            entries.insert(record.id.0, Entry { record, source });
         }
-        Ok(Self { entries })
+        Ok(Self { entries, ..Self::default() })
     }
 
     /// All of them, oldest first.
@@ -132,7 +133,8 @@ impl Generations {
             tail_marker_length: 0,
             size_bytes: generation.settled_offset,
         };
-        self.entries.insert(id.0, Entry { record, source, changed: true, let_go: false });
+        self.entries.insert(id.0, Entry { record, source });
+        self.changed.insert(id.0);
         id
     }
 
@@ -147,8 +149,8 @@ impl Generations {
         let entry = self.entries.get_mut(&id.0).expect("a generation's id comes from this ledger");
         let before = entry.record.seen.state;
         change(&mut entry.record);
-        entry.changed = true;
-        entry.let_go |=
+        self.changed.insert(id.0);
+        self.let_go |=
             before != GenerationState::Finished && entry.record.seen.state == GenerationState::Finished;
     }
 
@@ -163,7 +165,7 @@ impl Generations {
 
     /// Whether the next commit must survive a power cut, because a file may disappear after it.
     pub(super) fn any_let_go(&self) -> bool {
-        self.entries.values().any(|entry| entry.let_go)
+        self.let_go
     }
 
     /// Writes the rows that changed.
@@ -172,7 +174,7 @@ impl Generations {
             "INSERT OR REPLACE INTO generation ({COLUMNS})
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
         ))?;
-        for Entry { record, source, .. } in self.entries.values().filter(|entry| entry.changed) {
+        for Entry { record, source } in self.changed.iter().map(|id| &self.entries[id]) {
             let head = record.head.as_ref();
             statement.execute((
                 record.id.0,
@@ -196,9 +198,7 @@ impl Generations {
 
     /// What was written is durable.
     pub(super) fn committed(&mut self) {
-        for entry in self.entries.values_mut() {
-            entry.changed = false;
-            entry.let_go = false;
-        }
+        self.changed.clear();
+        self.let_go = false;
     }
 }
