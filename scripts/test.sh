@@ -5,7 +5,7 @@
 # What tests/parts can provide is provided: a real InfluxDB 2 (found, or built once), a Docker engine with compose
 # (one that answers, or, for root, one of our own, stopped again afterwards), the base images. A group of tests whose
 # parts cannot be had is left out by name; with --all or CI=true that is a failure. SYSTEM_TESTS chooses groups
-# by hand (native,influxdb,containers,mounts), see tests/README.md.
+# by hand (native,influxdb,containers,mounts,logrotate), see tests/README.md.
 
 OUTPUT="${CARGO_TARGET_DIR:-target}/test-output.log"
 # What was left out: `group: reason` each.
@@ -45,12 +45,13 @@ with_copy() {
 
 # choose_groups: SYSTEM_TESTS becomes the groups that can run; the others go to LEFT_OUT.
 choose_groups() {
-    local asked="${SYSTEM_TESTS:-native,influxdb,containers,mounts}" group why
+    local asked="${SYSTEM_TESTS:-native,influxdb,containers,mounts,logrotate}" group why
     SYSTEM_TESTS=''
     for group in ${asked//,/ }; do
         why=''
         case "$group" in
             native) ;;
+            logrotate) why="$(no_logrotate)" || prepare_logrotate || why="it could not be installed, see above" ;;
             influxdb) why="$(no_influxdb)" || prepare_influxdb || why="it could not be prepared, see above" ;;
             containers) why="$(no_containers)" || prepare_containers || why="they could not be prepared, see above" ;;
             mounts) ((EUID == 0)) || why='mounting a small file system takes root' ;;
@@ -74,6 +75,18 @@ no_influxdb() {
         return 1
     fi
     printf 'no influxd here, and no Go to build one (INFLUXD=/path/to/influxd names one)'
+}
+
+# no_logrotate: says why there can be no logrotate; fails when there can.
+no_logrotate() {
+    if [[ -x $(PATH="$PATH:/usr/sbin" command -v logrotate) ]] || { ((EUID == 0)) && command -v apt-get >/dev/null; }; then
+        return 1
+    fi
+    printf 'no logrotate here (apt-get install logrotate)'
+}
+
+prepare_logrotate() {
+    [[ -x $(PATH="$PATH:/usr/sbin" command -v logrotate) ]] || timed "logrotate" apt_install logrotate
 }
 
 prepare_influxdb() {

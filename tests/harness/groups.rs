@@ -20,10 +20,13 @@ pub enum Group {
     Containers,
     /// The right to mount: root.
     Mounts,
+    /// Debian's `logrotate`.
+    Logrotate,
 }
 
 impl Group {
-    const ALL: [Group; 4] = [Group::Native, Group::InfluxDb, Group::Containers, Group::Mounts];
+    const ALL: [Group; 5] =
+        [Group::Native, Group::InfluxDb, Group::Containers, Group::Mounts, Group::Logrotate];
 
     fn name(self) -> &'static str {
         match self {
@@ -31,6 +34,7 @@ impl Group {
             Group::InfluxDb => "influxdb",
             Group::Containers => "containers",
             Group::Mounts => "mounts",
+            Group::Logrotate => "logrotate",
         }
     }
 }
@@ -43,7 +47,7 @@ pub fn left_out(group: Group) -> bool {
         names.iter().filter(|name| Group::ALL.iter().all(|group| group.name() != **name)).collect();
     assert!(
         unknown.is_empty() && !names.is_empty(),
-        "{CHOICE}={choice}: expected some of native, influxdb, containers, mounts, with commas between them"
+        "{CHOICE}={choice}: expected some of native, influxdb, containers, mounts, logrotate, with commas between them"
     );
     let left_out = !names.contains(&group.name());
     if left_out {

@@ -165,6 +165,29 @@ impl Influx {
         counts[0]
     }
 
+    /// For each customer: requests, successes, and the sum of the latencies in microseconds.
+    pub fn sums(&self) -> BTreeMap<String, (u64, u64, u64)> {
+        let filter = r#"r._measurement == "api_requests" and r._field == "duration""#;
+        let by = r#"group(columns: ["customer_id", "success"])"#;
+        let ask = |rest: &str| {
+            let from =
+                format!(r#"from(bucket: "{BUCKET}") |> range({ALWAYS}) |> filter(fn: (r) => {filter})"#);
+            self.flux(&format!("{from} |> {rest}"))
+        };
+        let value = |row: &BTreeMap<String, String>| row["_value"].parse::<u64>().expect("a whole number");
+        let mut sums: BTreeMap<String, (u64, u64, u64)> = BTreeMap::new();
+        for row in ask(&format!("{by} |> count()")) {
+            let sum = sums.entry(row["customer_id"].clone()).or_default();
+            sum.0 += value(&row);
+            sum.1 += if row["success"] == "1" { value(&row) } else { 0 };
+        }
+        let micros = "map(fn: (r) => ({r with _value: int(v: r._value * 1000000.0 + 0.5)}))";
+        for row in ask(&format!("{micros} |> {by} |> sum()")) {
+            sums.get_mut(&row["customer_id"]).expect("it was counted").2 += value(&row);
+        }
+        sums
+    }
+
     /// Requests by a tag; without the tag under the empty name.
     pub fn requests_by(&self, tag: &str) -> BTreeMap<String, u64> {
         let filter = r#"r._measurement == "api_requests" and r._field == "duration""#;

@@ -3,14 +3,18 @@
 //! shared could be wrong on both sides.
 
 pub mod compose;
+pub mod dice;
 pub mod groups;
 pub mod http;
 pub mod influx;
+pub mod logrotate;
 pub mod mount;
 pub mod program;
 pub mod proxy;
 pub mod recount;
+pub mod refusals;
 pub mod stack;
+pub mod traffic;
 pub mod wait;
 
 use std::io::Write as _;

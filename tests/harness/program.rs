@@ -100,6 +100,16 @@ impl Program {
         self.memory("VmHWM:")
     }
 
+    /// The time that it has had of a core, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))
+            .unwrap_or_else(|error| panic!("{} runs no more: {error}\n{}", self.name, self.log()));
+        // Behind the name, which can have anything in it: fields 3 and on; 14 and 15 are its own time and the system's, in hundredths.
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
+        let hundredths = |field: usize| fields[field - 3].parse::<u32>().expect("a number");
+        f64::from(hundredths(14) + hundredths(15)) / 100.0
+    }
+
     fn memory(&self, key: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))
             .unwrap_or_else(|error| panic!("{} runs no more: {error}\n{}", self.name, self.log()));

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::http::{Answer, connect};
+use crate::refusals::{Refusals, refusal};
 use crate::wait::eventually;
 
 /// What is done with a write of requests.
@@ -19,6 +20,10 @@ pub enum Treatment {
     Pass,
     /// It is answered 503 and not stored.
     Refuse,
+    /// It is answered with this status and not stored; 429 with a Retry-After of a second.
+    Answer(u16),
+    /// It is answered as if `duration` were an integer there, and not stored.
+    Conflict,
     /// It is kept waiting, not stored, and its connection cut at the release.
     Stall,
     /// Its connection is cut; it is not stored.
@@ -68,6 +73,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     rule: Option<Rule>,
+    refusals: Refusals,
     releases: u64,
     counts: Counts,
     /// Points by their identity, each with its values; both as hashes.
@@ -119,6 +125,11 @@ impl Proxy {
             number += 1;
             rule(number)
         }));
+    }
+
+    /// From now on this is refused of what passes, until it is told otherwise.
+    pub fn refuse(&self, refusals: Refusals) {
+        self.shared.lock().refusals = refusals;
     }
 
     /// Everything passes, and what was kept waiting is cut.
@@ -202,9 +213,21 @@ impl Shared {
                 Ok(true)
             }
             Treatment::Refuse => {
-                let body = br#"{"code":"unavailable","message":"refused by the test"}"#.to_vec();
-                let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-                answer(client, &Answer { status: 503, headers, body })?;
+                answer(client, &refusal(503, "unavailable", "refused by the test"))?;
+                Ok(true)
+            }
+            Treatment::Answer(status) => {
+                let mut refusal = refusal(status, "of the test", "refused by the test");
+                if status == 429 {
+                    refusal.headers.push(("retry-after".to_owned(), "1".to_owned()));
+                }
+                answer(client, &refusal)?;
+                Ok(true)
+            }
+            Treatment::Conflict => {
+                let words = "failure writing points to database: partial write: field type conflict: input field \"duration\" on \
+                             measurement \"api_requests\" is type float, already exists as type integer dropped=1";
+                answer(client, &refusal(422, "unprocessable entity", words))?;
                 Ok(true)
             }
             Treatment::Cut => Ok(false),
@@ -229,8 +252,23 @@ impl Shared {
         drop(self.released.wait_while(state, |state| state.releases == before));
     }
 
-    /// Has InfluxDB store a write, and counts what it confirms.
+    /// Has InfluxDB store a write, as far as it is not refused, and counts what it confirms.
     fn store(&self, question: &Question) -> io::Result<Answer> {
+        let refusals = self.lock().refusals;
+        let Some(refused) = refusals.judge(&question.body) else { return self.store_all(question) };
+        if !refused.stored.is_empty() {
+            let rest = Question {
+                method: question.method.clone(),
+                target: question.target.clone(),
+                headers: with_length(&question.headers, refused.stored.len()),
+                body: refused.stored,
+            };
+            self.store_all(&rest)?;
+        }
+        Ok(refused.answer)
+    }
+
+    fn store_all(&self, question: &Question) -> io::Result<Answer> {
         let answer = self.forward(question)?;
         if answer.status == 204 {
             let mut state = self.lock();
@@ -298,6 +336,13 @@ impl Question {
     fn is_write_of_requests(&self) -> bool {
         self.target.contains("/api/v2/write") && self.body.starts_with(b"api_requests,")
     }
+}
+
+/// The headers of a body of another length.
+fn with_length(headers: &[String], bytes: usize) -> Vec<String> {
+    let is_length = |header: &&String| header.to_ascii_lowercase().starts_with("content-length:");
+    let others = headers.iter().filter(|header| !is_length(header)).cloned();
+    others.chain([format!("content-length: {bytes}")]).collect()
 }
 
 fn answer(client: &mut TcpStream, answer: &Answer) -> io::Result<()> {

@@ -90,6 +90,23 @@ impl Recount {
         self.lines += 1;
     }
 
+    /// Adds those of more files.
+    pub fn add_files<P: AsRef<Path>>(&mut self, paths: impl IntoIterator<Item = P>) {
+        for (customer, mut requests) in Recount::of_files(paths).customers {
+            self.lines += requests.len() as u64;
+            self.customers.entry(customer).or_default().append(&mut requests);
+        }
+    }
+
+    /// For each customer: requests, successes, and the sum of the latencies in microseconds.
+    pub fn sums(&self) -> BTreeMap<String, (u64, u64, u64)> {
+        let sum = |requests: &Vec<Request>| {
+            let successes = requests.iter().filter(|request| request.success).count() as u64;
+            (requests.len() as u64, successes, requests.iter().map(|request| request.micros).sum())
+        };
+        self.customers.iter().map(|(customer, requests)| (customer.clone(), sum(requests))).collect()
+    }
+
     /// How many lines there are.
     pub fn lines(&self) -> u64 {
         self.lines

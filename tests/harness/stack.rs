@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::groups::variable;
 use crate::http::{self, Answer, encoded};
 use crate::influx::{BUCKET, ORG, TOKEN};
 use crate::program::{Program, binary, unannounced_errors};
 use crate::recount::Recount;
+use crate::tell;
 use crate::wait::{PATIENCE, eventually, holds};
 
 /// The log's name in the folder.
@@ -239,6 +241,16 @@ impl Stack {
             files.iter().map(|file| file["settled_offset"].as_u64().expect("a place in a file")).sum()
         });
         assert!(status["bytes_settled"].as_u64() >= Some(settled), "{status:#}");
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // What a failed test leaves behind is worth a look, if somebody wants to look.
+        if std::thread::panicking() && variable("SYSTEM_TESTS_KEEP").is_some() {
+            self.folder.disable_cleanup(true);
+            tell(&format!("kept: {}", self.folder.path().display()));
+        }
     }
 }
 

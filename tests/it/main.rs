@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod both;
+mod bounds;
 mod bucket_conflict;
+mod campaign;
 mod containers;
 mod demo;
 mod disk_trouble;
