@@ -134,10 +134,15 @@ pub fn recognise(
     Ok(found.map(|found| found.id))
 }
 
-/// Whether another file than its own may hold the rest of a generation. Where heads do not tell generations apart, one whose unfinished last line was taken is no beginning of others.
+/// A marker of fewer bytes can hold by chance: many a line begins with them.
+const MARKER_CERTAIN_BYTES: u64 = 32;
+
+/// Whether another file than its own may hold the rest of a generation. Where heads do not tell generations apart, or next to nothing was handed on, one whose unfinished last line was
+/// taken is no beginning of others.
 fn may_go_on(known: &[Known], candidate: &Known, file: &mut dyn LogFile, stat: FileStat) -> io::Result<bool> {
     let shared = known.iter().filter(|other| other.head == candidate.head).nth(1).is_some();
-    if !shared || candidate.handed == 0 || stat.size == candidate.handed {
+    let doubtful = shared || candidate.marker.1 < MARKER_CERTAIN_BYTES;
+    if !doubtful || candidate.handed == 0 || stat.size == candidate.handed {
         return Ok(true);
     }
     let mut before = [0];
@@ -187,6 +192,16 @@ mod tests {
         check(known(&two, both, (1, 1)), LINE, (1, 1), false); // truncated, same head
         check(known(&two, both, (1, 1)), &format!("{LINE}{LINE}{OTHER}"), (1, 1), false); // regrown with the same head, other content
         check(known(&two, first, (1, 1)), &format!("{LINE}{LINE}"), (1, 2), true); // what was handed on is the same
+    }
+
+    #[test]
+    fn a_few_letters_of_an_unfinished_line_are_no_beginning_of_another_file() {
+        // Begun behind its first line (START_AT=end), and all that came was `202`.
+        let begun =
+            |id| Known { marker: marker_of(b"202"), ..known(&format!("{LINE}202"), LINE.len() + 3, id) };
+        check(begun((1, 1)), &format!("{LINE}{OTHER}"), (1, 2), false);
+        check(begun((1, 1)), &format!("{LINE}{OTHER}"), (1, 1), true); // its own file went on
+        check(begun((1, 1)), &format!("{LINE}202"), (1, 2), true); // a copy
     }
 
     #[test]
