@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use logline::{LineParser, Reason, strip_byte_order_mark};
+use logline::{LineParser, ParseError, Reason, strip_byte_order_mark};
 use store::embedded::{Reject, StoredRequest};
 use store::{KeyStart, PlacedRequest, point_time_nanos};
 
@@ -48,10 +48,23 @@ impl TimeLimits {
 pub struct GoodLine<'a> {
     /// As the store takes it.
     pub request: PlacedRequest<'a>,
-    /// As the ledger takes it: places in the piece's bytes.
-    pub stored: StoredRequest,
     /// It is far ahead of the clock.
     pub future: bool,
+}
+
+impl GoodLine<'_> {
+    /// As the ledger takes it: with places in the piece's bytes, which must be those that it was read from.
+    #[inline(always)]
+    pub fn stored(&self, bytes: &[u8]) -> StoredRequest {
+        let PlacedRequest { record, time_nanos, .. } = self.request;
+        StoredRequest {
+            customer: place_in(bytes, record.customer.as_bytes()),
+            path: record.path.map_or((0, 0), |path| place_in(bytes, path.as_bytes())),
+            status: record.status.code(),
+            latency_micros: record.latency.map_or(u64::MAX, |latency| latency.micros()),
+            time_nanos,
+        }
+    }
 }
 
 /// The ranges of the lines in some bytes, each without its newline; a last one without newline counts.
@@ -66,6 +79,8 @@ pub fn line_ranges(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> + '_ {
 }
 
 /// Reads the line that stands at `range` in the bytes of a piece.
+// Always: it is the loop of the workers, and its result is larger than what it reads.
+#[inline(always)]
 pub fn read_line<'a>(
     bytes: &'a [u8],
     range: Range<usize>,
@@ -76,28 +91,30 @@ pub fn read_line<'a>(
     let offset = place.offset;
     let line = &bytes[range];
     let text = if offset == 0 { strip_byte_order_mark(line) } else { line };
-    let record = parser.parse(text).map_err(|error| {
-        let detail = format!("column {}: expected {}", error.column, error.reason.expectation());
-        reject(offset, error.reason, detail, line)
-    })?;
+    let record = parser.parse(text).map_err(|error| unreadable(offset, error, line))?;
     if record.time.second < limits.oldest {
-        return Err(reject(offset, Reason::Retention, Reason::Retention.expectation().to_owned(), line));
+        return Err(too_old(offset, line));
     }
     let start = place.start.expect("tail decides the start before a valid line leaves it");
     let time_nanos = point_time_nanos(record.time, start, offset);
-    let stored = StoredRequest {
-        customer: place_in(bytes, record.customer.as_str()),
-        path: record.path.map_or((0, 0), |path| place_in(bytes, path.as_str())),
-        status: record.status.code(),
-        latency_micros: record.latency.map_or(u64::MAX, |latency| latency.micros()),
-        time_nanos,
-    };
     let request = PlacedRequest { source: place.source, record, time_nanos };
-    Ok(GoodLine { request, stored, future: record.time.second > limits.future })
+    Ok(GoodLine { request, future: record.time.second > limits.future })
+}
+
+#[cold]
+fn unreadable(offset: u64, error: ParseError, line: &[u8]) -> Reject {
+    let detail = format!("column {}: expected {}", error.column, error.reason.expectation());
+    reject(offset, error.reason, detail, line)
+}
+
+#[cold]
+fn too_old(offset: u64, line: &[u8]) -> Reject {
+    reject(offset, Reason::Retention, Reason::Retention.expectation().to_owned(), line)
 }
 
 /// Where a text that was borrowed from `bytes` stands in them.
-fn place_in(bytes: &[u8], text: &str) -> (u32, u16) {
+#[inline]
+fn place_in(bytes: &[u8], text: &[u8]) -> (u32, u16) {
     let from = text.as_ptr().addr() - bytes.as_ptr().addr();
     let place = u32::try_from(from).expect("a piece is far below 4 GiB");
     (place, u16::try_from(text.len()).expect("customer and path are below 64 KiB"))

@@ -55,11 +55,13 @@ pub async fn run<S: RequestStore>(
     in_flight: Arc<InFlight>,
 ) {
     let mut parser = LineParser::new(shared.zone);
+    let mut spare = Spare::default();
     loop {
         let Some(batch) = batches.lock().await.recv().await else { return };
         shared.counters.batch_lines.observe(batch.lines as f64);
         let clock = Utc::now().timestamp();
-        let mut work = Work::prepare(&batch, &mut parser, clock, shared.retention, &*shared.store);
+        let limits = TimeLimits::at(clock, shared.retention);
+        let mut work = Work::prepare(&batch, &mut parser, limits, &*shared.store, &mut spare);
         let delivery = Delivery {
             store: &*shared.store,
             health: &shared.health,
@@ -67,9 +69,8 @@ pub async fn run<S: RequestStore>(
             give_up: &shared.give_up,
             wait: shared.wait,
         };
-        let ends: Vec<usize> = work.lines.iter().map(|line| line.body_end).collect();
+        let (body, ends) = (Bytes::from(std::mem::take(&mut work.body)), std::mem::take(&mut work.line_ends));
         if mutated(Mutation::AdvanceBeforeAcknowledged) {
-            let body = std::mem::take(&mut work.body);
             let settled = work.settle(batch);
             in_flight.finished();
             if to_ledger.send(ToLedger::Settled(settled)).is_err()
@@ -80,10 +81,11 @@ pub async fn run<S: RequestStore>(
             continue;
         }
         let retries_before = shared.counters.store_retries.get();
-        let Ok(refused) = delivery.deliver(std::mem::take(&mut work.body), &ends).await else { return };
+        let Ok(refused) = delivery.deliver(body.clone(), &ends).await else { return };
+        spare.keep(body, ends);
         work.reject(&refused, &batch);
         if shared.readback.is_wanted() {
-            work.sample(&batch, &shared.readback, TimeLimits::at(clock, shared.retention).oldest);
+            work.sample(&batch, &shared.readback, limits.oldest);
         }
         work.example(&shared.account);
         let settled = work.settle(batch);
@@ -102,25 +104,37 @@ pub async fn run<S: RequestStore>(
     }
 }
 
+/// The memory of the last batch, for the next one.
+#[derive(Debug, Default)]
+struct Spare {
+    body: Vec<u8>,
+    line_ends: Vec<usize>,
+}
+
+/// A body of more memory than that is let go: lines are rarely that long.
+const SPARE_BODY_BYTES: usize = 2 << 20;
+
+impl Spare {
+    /// Keeps the memory of a body that was delivered, if the store's client has let it go.
+    fn keep(&mut self, body: Bytes, line_ends: Vec<usize>) {
+        self.line_ends = line_ends;
+        self.line_ends.clear();
+        if body.is_unique() && body.len() <= SPARE_BODY_BYTES {
+            self.body = body.into();
+            self.body.clear();
+        }
+    }
+}
+
 /// A batch on its way through one worker.
 #[derive(Debug)]
 struct Work {
     /// What is sent.
-    body: Bytes,
-    /// One for each line of the body.
-    lines: Vec<BodyLine>,
+    body: Vec<u8>,
+    /// Where each of its lines ends. The lines are the requests of all pieces, one after the other.
+    line_ends: Vec<usize>,
     /// One for each piece of the batch.
     pieces: Vec<Outcome>,
-}
-
-/// A line of the body: where it ends there, and where it came from.
-#[derive(Clone, Copy, Debug)]
-struct BodyLine {
-    body_end: usize,
-    piece: usize,
-    request: usize,
-    start: usize,
-    end: usize,
 }
 
 /// What becomes of the lines of one piece.
@@ -136,68 +150,62 @@ impl Work {
     fn prepare<S: RequestStore>(
         batch: &Batch,
         parser: &mut LineParser,
-        clock_second: i64,
-        retention: Option<std::time::Duration>,
+        limits: TimeLimits,
         store: &S,
+        spare: &mut Spare,
     ) -> Work {
-        let limits = TimeLimits::at(clock_second, retention);
-        let mut body = Vec::with_capacity(batch.bytes * 5 / 2);
-        let mut lines = Vec::with_capacity(batch.lines);
-        let mut pieces = Vec::with_capacity(batch.pieces.len());
-        for (index, piece) in batch.pieces.iter().enumerate() {
+        let (mut body, mut line_ends) =
+            (std::mem::take(&mut spare.body), std::mem::take(&mut spare.line_ends));
+        line_ends.reserve(batch.lines);
+        let pieces = batch.pieces.iter().map(|piece| {
             let mut outcome = Outcome { requests: Vec::with_capacity(piece.count), ..Outcome::default() };
             if piece.content == Content::TooLong {
                 let detail = Reason::TooLong.expectation().to_owned();
                 outcome.rejects.push(reject(piece.span.start, Reason::TooLong, detail, &piece.bytes));
-                pieces.push(outcome);
-                continue;
+                return outcome;
             }
+            let source = &piece.generation.source;
+            let key_start = piece.generation.start.get().copied();
             for (start, end) in line_ranges(&piece.bytes) {
-                let place = Place {
-                    source: &piece.generation.source,
-                    start: piece.generation.start.get().copied(),
-                    offset: if mutated(Mutation::KeyFromBatch) { 0 } else { piece.span.start } + start as u64,
-                };
+                let first = if mutated(Mutation::KeyFromBatch) { 0 } else { piece.span.start };
+                let place = Place { source, start: key_start, offset: first + start as u64 };
                 match read_line(&piece.bytes, start..end, place, parser, limits) {
                     Ok(line) => {
                         store.encode(&line.request, &mut body);
-                        lines.push(BodyLine {
-                            body_end: body.len(),
-                            piece: index,
-                            request: outcome.requests.len(),
-                            start,
-                            end,
-                        });
-                        outcome.requests.push(line.stored);
+                        line_ends.push(body.len());
+                        outcome.requests.push(line.stored(&piece.bytes));
                         outcome.future_time += u64::from(line.future);
                         outcome.ambiguous_time += u64::from(line.request.record.time.ambiguous);
                     }
                     Err(reject) => outcome.rejects.push(reject),
                 }
             }
-            pieces.push(outcome);
-        }
-        Work { body: body.into(), lines, pieces }
+            outcome
+        });
+        let pieces = pieces.collect();
+        Work { body, line_ends, pieces }
     }
 
     /// Turns lines that the store refused alone into rejects.
     fn reject(&mut self, refused: &[RefusedLine], batch: &Batch) {
         // From the last to the first, so that the indexes of those before stay right.
         for line in refused.iter().rev() {
-            let from = self.lines[line.line];
-            let piece = &batch.pieces[from.piece];
-            let outcome = &mut self.pieces[from.piece];
-            let removed = outcome.requests.remove(from.request);
+            let mut index = line.line;
+            let mut pieces = self.pieces.iter_mut().zip(&batch.pieces);
+            let (outcome, piece) = loop {
+                let (outcome, piece) = pieces.next().expect("every line of the body is a request of a piece");
+                match index.checked_sub(outcome.requests.len()) {
+                    Some(behind) => index = behind,
+                    None => break (outcome, piece),
+                }
+            };
+            let removed = outcome.requests.remove(index);
             let ahead =
                 removed.time_nanos.div_euclid(1_000_000_000) > Utc::now().timestamp() + FUTURE_SECONDS;
             outcome.future_time = outcome.future_time.saturating_sub(u64::from(ahead));
-            let place = piece.span.start + from.start as u64;
-            outcome.rejects.push(reject(
-                place,
-                Reason::Refused,
-                line.why.clone(),
-                &piece.bytes[from.start..from.end],
-            ));
+            let (start, end) = line_around(&piece.bytes, removed.customer.0 as usize);
+            let place = piece.span.start + start as u64;
+            outcome.rejects.push(reject(place, Reason::Refused, line.why.clone(), &piece.bytes[start..end]));
         }
         for outcome in &mut self.pieces {
             outcome.rejects.sort_by_key(|reject| reject.offset);
@@ -251,4 +259,11 @@ impl Work {
         };
         batch.pieces.into_iter().zip(self.pieces).map(settle_one).collect()
     }
+}
+
+/// The line in which a place of some bytes lies, without its newline.
+fn line_around(bytes: &[u8], place: usize) -> (usize, usize) {
+    let start = memchr::memrchr(b'\n', &bytes[..place]).map_or(0, |newline| newline + 1);
+    let end = memchr::memchr(b'\n', &bytes[place..]).map_or(bytes.len(), |newline| place + newline);
+    (start, end)
 }

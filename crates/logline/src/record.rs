@@ -36,12 +36,13 @@ pub struct LogTime {
 }
 
 /// A customer's id: 1 to 256 bytes of UTF-8, no control characters (C0, DEL, C1), no trailing backslash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CustomerId<'a>(&'a str);
+// As bytes, since most ids go on as bytes and never become a text: to make one of ASCII that was looked at already would be a tenth of the parser's time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CustomerId<'a>(&'a [u8]);
 
 /// A request's path: 1 to 8192 bytes of UTF-8, no control characters (C0, DEL, C1), no trailing backslash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestPath<'a>(&'a str);
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestPath<'a>(&'a [u8]);
 
 /// An HTTP status, 100 to 599.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,17 +73,27 @@ impl<'a> CustomerId<'a> {
     ///
     /// A space is allowed here: the default line format cannot carry one, but other formats and the api can.
     pub fn new(id: &'a str) -> Result<Self, Reason> {
-        check_text(id, CUSTOMER_ID_MAX_BYTES, Reason::Customer).map(|()| Self(id))
+        check_text(id, CUSTOMER_ID_MAX_BYTES, Reason::Customer).map(|()| Self(id.as_bytes()))
     }
 
     /// An id whose rules the parser has already checked, together with those of the whole line.
-    pub(crate) fn checked(id: &'a str) -> Self {
-        debug_assert!(Self::new(id).is_ok(), "L3: the parser let an impossible customer id through: {id:?}");
-        Self(id)
+    #[inline]
+    pub(crate) fn checked(bytes: &'a [u8]) -> Self {
+        debug_assert!(
+            std::str::from_utf8(bytes).is_ok_and(|text| Self::new(text).is_ok()),
+            "L3: the parser let an impossible customer id through: {bytes:?}"
+        );
+        Self(bytes)
     }
 
     /// The id's text.
     pub fn as_str(self) -> &'a str {
+        text(self.0)
+    }
+
+    /// The id's text as bytes, which costs nothing.
+    #[inline]
+    pub fn as_bytes(self) -> &'a [u8] {
         self.0
     }
 }
@@ -90,31 +101,60 @@ impl<'a> CustomerId<'a> {
 impl<'a> RequestPath<'a> {
     /// Checks a path. Errors: [`Reason::Path`] for its length or a trailing backslash, [`Reason::ControlCharacter`].
     pub fn new(path: &'a str) -> Result<Self, Reason> {
-        check_text(path, REQUEST_PATH_MAX_BYTES, Reason::Path).map(|()| Self(path))
+        check_text(path, REQUEST_PATH_MAX_BYTES, Reason::Path).map(|()| Self(path.as_bytes()))
     }
 
     /// A path whose rules the parser has already checked, together with those of the whole line.
-    pub(crate) fn checked(path: &'a str) -> Self {
-        debug_assert!(Self::new(path).is_ok(), "L3: the parser let an impossible path through: {path:?}");
-        Self(path)
+    #[inline]
+    pub(crate) fn checked(bytes: &'a [u8]) -> Self {
+        debug_assert!(
+            std::str::from_utf8(bytes).is_ok_and(|text| Self::new(text).is_ok()),
+            "L3: the parser let an impossible path through: {bytes:?}"
+        );
+        Self(bytes)
     }
 
     /// The path's text.
     pub fn as_str(self) -> &'a str {
+        text(self.0)
+    }
+
+    /// The path's text as bytes, which costs nothing.
+    #[inline]
+    pub fn as_bytes(self) -> &'a [u8] {
         self.0
     }
 }
 
+impl std::fmt::Debug for CustomerId<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("CustomerId").field(&self.as_str()).finish()
+    }
+}
+
+impl std::fmt::Debug for RequestPath<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("RequestPath").field(&self.as_str()).finish()
+    }
+}
+
+fn text(checked: &[u8]) -> &str {
+    std::str::from_utf8(checked).expect("L3: it was UTF-8 when it was checked")
+}
+
 impl Status {
     /// Checks a status: 100 to 599, else [`Reason::Status`].
+    #[inline]
     pub fn new(code: u16) -> Result<Self, Reason> {
         if (100..600).contains(&code) { Ok(Self(code)) } else { Err(Reason::Status) }
     }
     /// The status as a number.
+    #[inline]
     pub fn code(self) -> u16 {
         self.0
     }
     /// Whether the request counts as successful: 200 to 399.
+    #[inline]
     pub fn is_success(self) -> bool {
         (200..400).contains(&self.0)
     }
@@ -122,10 +162,12 @@ impl Status {
 
 impl Latency {
     /// Checks a latency: at most one day, else [`Reason::Duration`].
+    #[inline]
     pub fn from_micros(micros: u64) -> Result<Self, Reason> {
         if micros <= LATENCY_MAX_MICROS { Ok(Self(micros)) } else { Err(Reason::Duration) }
     }
     /// Whole microseconds.
+    #[inline]
     pub fn micros(self) -> u64 {
         self.0
     }

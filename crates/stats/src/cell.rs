@@ -5,6 +5,7 @@ use logline::LATENCY_MAX_MICROS;
 
 use crate::bucket::bucket_of;
 use crate::codec::{Reader, put_varint};
+use crate::histogram::Entry;
 use crate::{Histogram, Summary};
 
 /// One customer's requests in one window of time.
@@ -54,6 +55,25 @@ impl Cell {
             self.latency_max_micros = self.latency_max_micros.max(micros);
             self.histogram.observe(micros);
         }
+    }
+
+    /// Counts requests that were counted together: by status class, sum and greatest of the latencies in microseconds, and the latencies by bucket in ascending order.
+    pub(crate) fn add_counted(
+        &mut self,
+        classes: &[u64; 5],
+        latency_sum_micros: u64,
+        latency_max_micros: u64,
+        latencies: &[Entry],
+    ) {
+        for (class, more) in self.classes.iter_mut().zip(classes) {
+            *class += more;
+        }
+        let (more, more_successes) = sums(classes);
+        self.requests += more;
+        self.successes += more_successes;
+        self.latency_sum_micros = self.latency_sum_micros.saturating_add(latency_sum_micros);
+        self.latency_max_micros = self.latency_max_micros.max(latency_max_micros);
+        self.histogram.add_counted(latencies);
     }
 
     /// Adds another cell's requests.

@@ -24,14 +24,14 @@ const PENDING_MIN: usize = 128;
 
 /// A bucket and its count in one word: the bucket above, so that order of words is order of buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry(u64);
+pub(crate) struct Entry(u64);
 
 impl Entry {
     const COUNT_BITS: u32 = 37;
     /// 137 thousand million requests of one and the same latency: their log would fill 7 TB. Counts stay there.
     const COUNT_MAX: u64 = (1 << Self::COUNT_BITS) - 1;
 
-    fn new(bucket: u32, count: u64) -> Self {
+    pub(crate) fn new(bucket: u32, count: u64) -> Self {
         const { assert!(BUCKET_MAX < 1 << (u64::BITS - Self::COUNT_BITS), "bucket and count fit into a word") };
         Self(u64::from(bucket) << Self::COUNT_BITS | count.min(Self::COUNT_MAX))
     }
@@ -54,6 +54,12 @@ impl Histogram {
             self.make_room();
         }
         self.pending.push(bucket_of(micros.min(LATENCY_MAX_MICROS)));
+    }
+
+    /// Adds counts in ascending order of bucket, each bucket once.
+    pub(crate) fn add_counted(&mut self, counted: &[Entry]) {
+        self.settle();
+        merge_into(&mut self.settled, counted);
     }
 
     /// Lets more observations wait, or settles them when enough wait for that to cost little each.
@@ -208,7 +214,7 @@ fn total(entries: &[Entry]) -> u64 {
 }
 
 /// Sorts buckets and counts how often each occurs.
-fn count_runs(buckets: &mut [u32]) -> Vec<Entry> {
+pub(crate) fn count_runs(buckets: &mut [u32]) -> Vec<Entry> {
     sort(buckets);
     buckets.chunk_by(|a, b| a == b).map(|run| Entry::new(run[0], run.len() as u64)).collect()
 }

@@ -8,6 +8,7 @@ mod cell;
 mod codec;
 mod figures;
 mod histogram;
+mod outcomes;
 mod quantile;
 mod window;
 
@@ -15,5 +16,6 @@ pub use bucket::{bucket_of, bucket_value};
 pub use cell::{Cell, CodecError};
 pub use figures::{Figures, Summary};
 pub use histogram::Histogram;
+pub use outcomes::{Counter, Outcome};
 pub use quantile::quantile_nanos_of_sorted;
 pub use window::{SECONDS_PER_DAY, TimeRange, Window, WindowKind, day_of, first_kept_second};

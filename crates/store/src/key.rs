@@ -11,6 +11,7 @@ pub struct KeyStart(pub u64);
 /// their milliseconds, and six digits of place below.
 ///
 /// `offset` is the place of the line's first byte in its generation. The same line at the same place always has the same time (I2).
+#[inline]
 pub fn point_time_nanos(time: LogTime, start: KeyStart, offset: u64) -> i64 {
     let place = start.0.wrapping_add(offset);
     let below = if time.nanos == 0 {

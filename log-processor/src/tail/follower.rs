@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use store::embedded::GenerationId;
 
+use super::blocks::Blocks;
 use super::known::Known;
 use super::log::{Interrupted, Log, Surroundings};
 use super::look::Look;
@@ -22,8 +23,6 @@ use crate::report::FileReports;
 use crate::sources::Sources;
 use crate::wake::Hints;
 
-/// One read. Large enough that the system call is cheap beside its work, small enough that turns are short.
-const BLOCK_BYTES: usize = 256 << 10;
 /// So few logs are all looked at in every step, whatever the hints say.
 const FEW_LOGS: usize = 64;
 /// Every log is looked at that often, whatever notify says (T2).
@@ -83,7 +82,7 @@ pub struct State {
     pub(super) look: Option<Look>,
     /// Places up to which lines were handed on since the books were told.
     pub(super) moved: HashMap<GenerationId, u64>,
-    block: Vec<u8>,
+    blocks: Blocks,
     /// Lines that wait until the starts of their generations are durable, and whether there are such starts.
     pub(super) waiting: Vec<Handed>,
     pub(super) waiting_bytes: usize,
@@ -105,7 +104,7 @@ impl State {
     /// Reads so many bytes at once.
     #[cfg(test)]
     pub(crate) fn reading(block_bytes: usize) -> Self {
-        Self { block: vec![0; block_bytes], ..Self::default() }
+        Self { blocks: Blocks::of(block_bytes), ..Self::default() }
     }
 }
 
@@ -285,12 +284,8 @@ impl Follower {
 
     /// Every busy log has a turn.
     fn read_round(&mut self) -> Result<(), Ended> {
-        let mut block = std::mem::take(&mut self.state.block);
-        if block.is_empty() {
-            block.resize(BLOCK_BYTES, 0);
-        }
         for index in std::mem::take(&mut self.state.busy) {
-            match self.turn(index, &mut block) {
+            match self.turn(index) {
                 Ok(true) => {
                     self.state.busy.insert(index);
                 }
@@ -306,18 +301,19 @@ impl Follower {
             self.report(index);
         }
         self.send()?;
-        self.state.block = block;
         self.tell_trouble();
         Ok(())
     }
 
     /// Reads one block of each open generation of a log. True when one of them may have more.
-    fn turn(&mut self, index: usize, block: &mut [u8]) -> Result<bool, Interrupted> {
+    fn turn(&mut self, index: usize) -> Result<bool, Interrupted> {
         let mut more = false;
         let mut at = 0;
         while at < self.state.logs[index].open.len() {
             let open = &mut self.state.logs[index].open[at];
-            let got = open.read(block).map_err(|error| Interrupted::Io(open.path.clone(), error))?;
+            let mut block = self.state.blocks.take();
+            let got = open.read(&mut block).map_err(|error| Interrupted::Io(open.path.clone(), error))?;
+            let block = self.state.blocks.lend(block);
             match got {
                 Got::Cut => {
                     self.state.logs[index].truncated(at, &self.with)?;
@@ -326,7 +322,8 @@ impl Follower {
                 Got::Bytes(range) => {
                     more |= range.end == block.len() || open.gzip;
                     let mut pieces = Vec::new();
-                    open.splitter.push(&block[range], &mut pieces);
+                    open.splitter.push_block(&block, range, &mut pieces);
+                    drop(block);
                     for piece in pieces {
                         if !self.hand_on(index, at, piece)? {
                             return Ok(true);

@@ -2,6 +2,7 @@
 //!
 //! What is looked at and read is decided in `follower`, step by step; here is the thread that waits for hints between the steps, and the end of a run.
 
+pub mod blocks;
 pub mod books;
 mod copies;
 pub mod disk;

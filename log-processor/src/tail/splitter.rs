@@ -1,5 +1,7 @@
 //! Bytes into whole lines (T1). Pure: no files, no clock. A line without its newline waits here; a line that is too long is passed over in constant memory.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use logline::LineParser;
 
@@ -51,6 +53,29 @@ impl Splitter {
     /// The place after the last byte that was pushed: where reading goes on.
     pub fn read_offset(&self) -> u64 {
         self.end
+    }
+
+    /// Adds the next bytes of the file, those of `block` at `range`. Whole lines that fill most of the block leave as a part of it, and the unfinished line before them too, if it
+    /// stands before them in the block; fewer are copied, so that they do not hold much more memory than they have.
+    pub fn push_block(&mut self, block: &Bytes, range: Range<usize>, pieces: &mut Vec<Piece>) {
+        let data = &block[range.clone()];
+        let from = range.start.checked_sub(self.carry.len());
+        let whole = memchr::memrchr(b'\n', data).map(|newline| range.start + newline + 1);
+        match (from, whole) {
+            (Some(from), Some(whole))
+                if 4 * (whole - from) >= 3 * block.len()
+                    && self.passing_over.is_none()
+                    && !self.in_hole
+                    && block[from..range.start] == self.carry =>
+            {
+                self.carry.clear();
+                self.end += (whole - range.start) as u64;
+                self.hand_out(self.end, block.slice(from..whole), Content::Lines, pieces);
+                // What is left is the beginning of a line.
+                self.push(&block[whole..range.end], pieces);
+            }
+            _ => self.push(data, pieces),
+        }
     }
 
     /// Adds the next bytes of the file; hands out what became whole.
@@ -234,7 +259,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn t1_pieces_join_without_hole_or_overlap(text in "[a-c\n]{0,200}", cuts in prop::collection::vec(0usize..200, 0..12)) {
+        fn t1_pieces_join_without_hole_or_overlap(text in "[a-c\n]{0,200}", cuts in prop::collection::vec(0usize..200, 0..12), block in 1usize..60, seed in any::<u64>()) {
             let text = text.as_bytes();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
             cuts.sort_unstable();
@@ -244,6 +269,19 @@ mod tests {
             let mut from = 0;
             for cut in cuts { splitter.push(&text[from..cut], &mut pieces); from = cut; }
             pieces.extend(splitter.finish());
+            let mut in_blocks = Splitter::new(0);
+            let mut same = Vec::new();
+            let mut from = 0;
+            while from < text.len() {
+                // As tail reads: with some of the bytes before it, which may hold the unfinished line or not.
+                let (before, to) = (from.saturating_sub(usize::try_from(seed % 9).unwrap()), text.len().min(from + block));
+                in_blocks.push_block(&Bytes::copy_from_slice(&text[before..to]), from - before..to - before, &mut same);
+                from = to;
+            }
+            same.extend(in_blocks.finish());
+            let joined = |pieces: &[Piece]| pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect::<Vec<u8>>();
+            prop_assert_eq!(joined(&same), joined(&pieces));
+            prop_assert!(same.windows(2).all(|two| two[0].end == two[1].start && two[0].bytes.ends_with(b"\n")));
             let mut at = 0;
             for piece in &pieces {
                 prop_assert_eq!(piece.start, at);

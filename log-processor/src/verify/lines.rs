@@ -97,7 +97,7 @@ impl LineReader {
             let mut good = 0;
             self.for_each_line_of(part, &piece, TimeLimits { oldest: i64::MIN, ..limits }, |line| {
                 good += 1;
-                let time_nanos = line.good.stored.time_nanos;
+                let time_nanos = line.good.request.time_nanos;
                 let second = time_nanos.div_euclid(NANOS_PER_SECOND);
                 if second < limits.oldest {
                     survey.beyond_retention += 1;
@@ -130,8 +130,8 @@ impl LineReader {
     pub(crate) fn count(&mut self, part: &Part, stretch: &Stretch, counts: &mut Counts) -> io::Result<()> {
         let range = counts.range();
         self.for_each_line(part, stretch, |line| {
-            if range.contains(&line.good.stored.time_nanos) {
-                counts.add(line.good.stored.time_nanos);
+            if range.contains(&line.good.request.time_nanos) {
+                counts.add(line.good.request.time_nanos);
             }
         })
     }

@@ -120,7 +120,7 @@ impl SourceCheck<'_> {
             let part = &self.found.parts[stretch.part];
             let index = u32::try_from(stretch.part).expect("fewer files than that");
             reader.for_each_line(part, stretch, |line| {
-                let time_nanos = line.good.stored.time_nanos;
+                let time_nanos = line.good.request.time_nanos;
                 if range.contains(&time_nanos) {
                     let must = raw.as_ref().is_none_or(|raw| raw.must_hold(part, line.offset, time_nanos));
                     expected.push(expected_of(&line, index, must, &mut texts));
@@ -206,7 +206,7 @@ impl SourceCheck<'_> {
 fn expected_of(line: &Line<'_>, part: u32, must: bool, texts: &mut Texts) -> Expected {
     let record = &line.good.request.record;
     let key = Key {
-        time_nanos: line.good.stored.time_nanos,
+        time_nanos: line.good.request.time_nanos,
         customer: texts.id(record.customer.as_str()),
         success: texts.id(if record.status.is_success() { "1" } else { "0" }),
     };

@@ -6,7 +6,7 @@ use proptest::sample::Index;
 
 use crate::plain;
 
-fn fast(parser: &mut LineParser, line: &[u8]) -> Result<plain::Request, Reason> {
+pub(crate) fn fast(parser: &mut LineParser, line: &[u8]) -> Result<plain::Request, Reason> {
     let record = parser.parse(line).map_err(|error| {
         // a column counts bytes of this very line, or the place just past its end
         assert!((1..=line.len() + 1).contains(&error.column), "{error:?} in {} bytes", line.len());
@@ -82,7 +82,7 @@ fn byte() -> impl Strategy<Value = u8> {
     ]
 }
 
-const FIELDS: &[&[u8]] = &[
+pub(crate) const FIELDS: &[&[u8]] = &[
     b"",
     b"0",
     b"5",

@@ -1,7 +1,7 @@
 //! Cells as rows: read with their checksum, written with it. Damage is named by customer and window.
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use stats::{Cell, TimeRange, WindowKind};
+use stats::{Cell, Counter, TimeRange, WindowKind};
 
 use super::cells::{ALL_CUSTOMERS, CellKey, CustomerNumber, PendingCells};
 use super::checksum;
@@ -63,7 +63,7 @@ pub(super) fn for_each(
 /// Adds what is pending to what is stored.
 pub(super) fn add(
     connection: &Connection,
-    pending: &PendingCells,
+    pending: &mut PendingCells,
     kept_from: &KeptFrom,
 ) -> Result<(), Fault> {
     let mut select = connection.prepare_cached(
@@ -76,6 +76,7 @@ pub(super) fn add(
         "UPDATE cell SET blob = ?1, checksum = ?2 WHERE kind = ?3 AND start_second = ?4 AND customer = ?5 AND source = ?6",
     )?;
     let mut blob = Vec::new();
+    let mut counter = Counter::default();
     pending.for_each_cell(kept_from, |key, observations| {
         let stored = select
             .query_row((key.kind as u8, key.start_second, key.customer, key.source), |row| {
@@ -85,8 +86,7 @@ pub(super) fn add(
             .transpose()?;
         let write = if stored.is_some() { &mut update } else { &mut insert };
         let mut cell = stored.unwrap_or_default();
-        observations.iter().for_each(|observation| observation.count_in(&mut cell));
-        cell.settle();
+        counter.count(&mut cell, observations.iter().map(|observation| observation.outcome()));
         blob.clear();
         cell.encode(&mut blob);
         let checksum = checksum::of_cell(key, &blob);

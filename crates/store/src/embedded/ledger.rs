@@ -308,7 +308,7 @@ impl Ledger {
         self.generations.write(&transaction)?;
         counters::write(&transaction, &self.committed_totals, &self.totals)?;
         self.customers.write(&transaction)?;
-        cell_rows::add(&transaction, &self.cells, &meta.kept_from)?;
+        cell_rows::add(&transaction, &mut self.cells, &meta.kept_from)?;
         self.rejects.write(&transaction, self.now_second)?;
         self.raw.write(&transaction, &self.customers)?;
         let mut forget_customers = false;

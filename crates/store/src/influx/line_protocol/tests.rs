@@ -145,3 +145,61 @@ proptest! {
         prop_assert_eq!(point.fields.len(), expected_fields);
     }
 }
+
+/// Short texts, some with what must be escaped, around the lengths at which they are copied in another way.
+fn short_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "[a-z/_0-9]{1,40}",
+        1 => "[a-z,= \"é]{1,40}",
+        1 => "[a-z\\\\]{0,20}[a-z]",
+        1 => "[a-z]{60,80}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #[test]
+    fn short_lines_are_the_same_bytes_either_way(
+        customer in short_text(),
+        path in short_text(),
+        source in prop_oneof![9 => Just("main"), 1 => Just("eu")],
+        status in 100_u16..600,
+        micros in prop_oneof![4 => (0_u64..10_100).prop_map(|millis| millis * 1000), 1 => 0_u64..20_000_000],
+        time_nanos in prop_oneof![4 => 999_999_999_999_999_000..=i64::MAX, 1 => 0_i64..=i64::MAX],
+    ) {
+        let record = Record {
+            time: LogTime { second: time_nanos / 1_000_000_000, nanos: 0, ambiguous: false },
+            customer: CustomerId::new(&customer).expect("a customer"),
+            path: Some(RequestPath::new(&path).expect("a path")),
+            status: Status::new(status).expect("a status"),
+            latency: Some(Latency::from_micros(micros).expect("a latency")),
+        };
+        let request = PlacedRequest { source, record, time_nanos };
+        let (mut short, mut any) = (b"before\n".to_vec(), b"before\n".to_vec());
+        let is_short = push_short(&request, &mut short);
+        push_any(&request, &mut any);
+        if is_short {
+            prop_assert_eq!(&short, &any);
+        }
+        let plain = source == "main"
+            && customer.len() + path.len() <= SHORT_TEXTS
+            && micros < 10_000_000
+            && micros % 1000 == 0
+            && time_nanos >= 1_000_000_000_000_000_000
+            && !customer.contains([',', '=', ' '])
+            && !path.contains(['"', '\\']);
+        prop_assert_eq!(is_short, plain, "a line that is taken for another kind of line");
+    }
+
+    #[test]
+    fn eight_digits_are_those_of_the_number(number in 0_u64..100_000_000) {
+        prop_assert_eq!(eight_digits(number).to_vec(), format!("{number:08}").into_bytes());
+    }
+}
+
+#[test]
+fn eight_digits_at_their_edges() {
+    for number in (0..20_000).chain((0..10_000).map(|fours| fours * 10_000 + 9999)) {
+        assert_eq!(eight_digits(number).to_vec(), format!("{number:08}").into_bytes());
+    }
+}
