@@ -62,6 +62,7 @@ fn the_code_map_lists_the_files_that_there_are() {
         "log-generator/src",
         "log-processor/src",
         "api/src",
+        "bench/src",
     ];
     expect_none(folders.iter().flat_map(|folder| unmapped(&page.text, folder, &sources)).collect());
 }
