@@ -107,14 +107,15 @@ fn outcomes(pieces: &[Piece]) -> Vec<Outcome> {
             let place = Place { source: "main", start: Some(START), offset: piece.start + start as u64 };
             let outcome = match read_line(&piece.bytes, start..end, place, &mut parser, limits) {
                 Ok(line) => {
-                    let (from, length) = line.stored.customer;
+                    let stored = line.stored(&piece.bytes);
+                    let (from, length) = stored.customer;
                     let customer = &piece.bytes[from as usize..][..usize::from(length)];
                     assert_eq!(
                         customer,
                         line.request.record.customer.as_str().as_bytes(),
                         "another customer in the ledger"
                     );
-                    Ok(line.stored.time_nanos)
+                    Ok(stored.time_nanos)
                 }
                 Err(reject) => {
                     assert_eq!(reject.offset, place.offset, "a rejected line has another place");
