@@ -134,14 +134,16 @@ pub fn recognise(
     Ok(found.map(|found| found.id))
 }
 
-/// A marker of fewer bytes can hold by chance: many a line begins with them.
-const MARKER_CERTAIN_BYTES: u64 = 32;
+/// So few bytes behind the head prove nothing: every line of a log may begin with them.
+const CERTAIN_BYTES: u64 = 20;
 
 /// Whether another file than its own may hold the rest of a generation. Where heads do not tell generations apart, or next to nothing was handed on, one whose unfinished last line was
 /// taken is no beginning of others.
 fn may_go_on(known: &[Known], candidate: &Known, file: &mut dyn LogFile, stat: FileStat) -> io::Result<bool> {
     let shared = known.iter().filter(|other| other.head == candidate.head).nth(1).is_some();
-    let doubtful = shared || candidate.marker.1 < MARKER_CERTAIN_BYTES;
+    let behind_head =
+        candidate.head.as_ref().and_then(|head| candidate.handed.checked_sub(head.length_bytes));
+    let doubtful = shared || behind_head.is_some_and(|bytes| bytes < CERTAIN_BYTES);
     if !doubtful || candidate.handed == 0 || stat.size == candidate.handed {
         return Ok(true);
     }
