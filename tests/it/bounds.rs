@@ -125,8 +125,9 @@ const GROWING: u64 = 10;
 /// Design section 11 wants one percent of a core; a machine that is shared with other tests does the same work in more time.
 const IDLE_MAX_PERCENT: f64 = 1.0;
 const IDLE_MAX_SHARED_PERCENT: f64 = 2.0;
-/// How late a line of another file may be while one file is flooded.
+/// How late a line of another file may be while one file is flooded: as long as what may be under way takes, a second on a machine that has nothing else to do.
 const LATE_MAX: Duration = Duration::from_secs(2);
+const LATE_MAX_SHARED: Duration = Duration::from_secs(10);
 
 #[test]
 #[ignore = "a whole-system test: ./start.sh test runs it"]
@@ -162,7 +163,9 @@ fn ten_thousand_files_of_which_ten_grow_cost_little_and_a_flood_starves_nobody()
     let (before, begun) = (processor.program.cpu_seconds(), Instant::now());
     grow_for(seconds);
     let percent = 100.0 * (processor.program.cpu_seconds() - before) / begun.elapsed().as_secs_f64();
-    let most = if seconds < 60 { IDLE_MAX_SHARED_PERCENT } else { IDLE_MAX_PERCENT };
+    let shared = seconds < 60;
+    let most = if shared { IDLE_MAX_SHARED_PERCENT } else { IDLE_MAX_PERCENT };
+    let latest = if shared { LATE_MAX_SHARED } else { LATE_MAX };
 
     // One file is flooded: how late is a line of another one?
     let flood = stack.generator(&[
@@ -193,5 +196,5 @@ fn ten_thousand_files_of_which_ten_grow_cost_little_and_a_flood_starves_nobody()
         processor.program.peak_rss_kib()
     ));
     assert!(percent < most, "{percent:.2} % of a core");
-    assert!(late < LATE_MAX, "{late:?}");
+    assert!(late < latest, "{late:?}");
 }
