@@ -257,9 +257,11 @@ fn a_log_that_may_not_be_read_is_said_and_waited_for() {
     processor.until_ready(PATIENCE, true);
 
     // An open file stays readable; the next one is judged anew.
+    // It appears with its mode: a moment of being readable would be enough to open it.
     stack.rename(LOG, "api.log.1");
-    stack.append(lines(100, 200));
-    set_mode(&log, 0o200);
+    stack.append_to("prepared", lines(100, 200));
+    set_mode(&stack.path("prepared"), 0o200);
+    stack.rename("prepared", LOG);
     processor.until_ready(PATIENCE, false);
     set_mode(&log, 0o644);
     stack.until_stored(PATIENCE, 200);

@@ -1,8 +1,8 @@
 //! The parser of the default line, against the plain one that was written from the rules alone, and against the renderer.
 
-use logline::{LineParser, Reason, render_line};
+use logline::{LineParser, render_line};
 
-use crate::plain;
+use crate::plain::{self, fast};
 
 /// Pieces of lines, good and bad.
 pub const TOKENS: &[&[u8]] = &[
@@ -70,24 +70,4 @@ pub fn line(bytes: &[u8]) {
             assert_eq!(judged, fast(&mut warm, &again), "L1: the rendered line reads otherwise");
         }
     }
-}
-
-fn fast(parser: &mut LineParser, line: &[u8]) -> Result<plain::Request, Reason> {
-    let record = parser.parse(line).map_err(|error| {
-        assert!(
-            (1..=line.len() + 1).contains(&error.column),
-            "column {} of {} bytes",
-            error.column,
-            line.len()
-        );
-        error.reason
-    })?;
-    assert_eq!((record.time.nanos, record.time.ambiguous), (0, false));
-    Ok((
-        record.time.second,
-        record.customer.as_str().to_owned(),
-        record.path.expect("the format has a path").as_str().to_owned(),
-        record.status.code(),
-        record.latency.expect("the format has a latency").micros(),
-    ))
 }

@@ -259,7 +259,6 @@ impl Log {
     /// (copytruncate); where no copy is found, the bytes that were seen and not read are lost, and counted.
     pub fn truncated(&mut self, index: usize, with: &Surroundings) -> Result<(), Interrupted> {
         with.counters.truncations.inc();
-        with.counters.identity_resets.inc();
         let open = self.open.remove(index);
         self.note(&open);
         let id = open.generation.id;

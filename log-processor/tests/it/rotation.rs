@@ -312,3 +312,27 @@ fn a_file_that_was_truncated_is_in_the_lag_of_a_stopped_processor_once() {
     let status = bench.status();
     assert_eq!(status["lag_bytes"], 0, "{status:#}");
 }
+
+#[test]
+fn the_lag_of_a_compressed_file_is_told_in_bytes_of_its_lines_also_when_stopped() {
+    let influx = FakeInflux::start().expect("a free port");
+    let mut bench = Bench::on(&influx);
+    bench.set("START_AT", "history");
+    influx.on_write(|write| {
+        if write.body.starts_with("api_requests") { Fault::Withhold { store: false } } else { Fault::None }
+    });
+    let text = lines(0, 5000);
+    fs::write(bench.path("api.log.1.gz"), compressed(text.as_bytes())).expect("written");
+    bench.append("");
+    let processor = bench.start();
+    bench.until("its lines are on their way", |status| {
+        status["lines_in_flight"].as_u64().is_some_and(|lines| lines > 0)
+    });
+    processor.kill();
+    influx.release();
+    let lag = bench.status()["lag_bytes"].as_u64();
+    assert!(lag == Some(0) || lag == Some(text.len() as u64), "{lag:?} of {} bytes", text.len());
+    influx.on_write(|_| Fault::None);
+    bench.expect(&["--once"], 0);
+    assert_eq!((influx.count("api_requests"), bench.status()["lag_bytes"].as_u64()), (5000, Some(0)));
+}

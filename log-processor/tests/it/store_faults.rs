@@ -1,5 +1,6 @@
 //! What the store does to us (design section 9): nothing is lost, nothing is counted twice, and readiness tells the truth.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::harness::{Bench, eventually, lines};
@@ -267,6 +268,12 @@ fn metrics_tell_the_account() {
     }
 }
 
+/// A metric that has no labels.
+fn value_of(metrics: &str, name: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("tailgauge_{name} ")));
+    line.expect("the metric is there").parse().expect("its value is a number")
+}
+
 /// One metric of the file that the log's path names.
 fn of_file(metrics: &str, name: &str) -> f64 {
     let prefix = format!("tailgauge_file_{name}{{");
@@ -308,7 +315,31 @@ fn the_lag_of_a_file_is_the_age_of_its_oldest_unsettled_line() {
     assert!(later <= begun.elapsed().as_secs_f64() + 0.1, "{later} s of lag after {:?}", begun.elapsed());
     bench.append(&lines(100, 200));
     assert!(lag() >= later, "the oldest line tells the age, not the newest");
+    let (_, metrics) = processor.get("/metrics");
+    assert!(value_of(&metrics, "in_flight_bytes") > 0.0, "one line at least is on its way\n{metrics}");
     influx.start_again().expect("the same port");
     bench.until_stored(201);
     assert!(lag() < 0.001, "everything is settled");
+    let (_, metrics) = processor.get("/metrics");
+    assert!(value_of(&metrics, "in_flight_bytes") < 0.5, "{metrics}");
+    assert!(
+        value_of(&metrics, "checkpoint_age_seconds") < 30.0,
+        "the ledger holds what has settled\n{metrics}"
+    );
+}
+
+#[test]
+fn a_file_whose_content_is_another_generations_is_counted_once() {
+    let bench = Bench::new();
+    bench.append(&lines(0, 100));
+    let processor = bench.start();
+    bench.until_stored(100);
+    let resets = || value_of(&processor.get("/metrics").1, "identity_resets_total");
+    bench.rename("api.log", "api.log.1");
+    bench.append(&lines(100, 200));
+    bench.until_stored(200);
+    assert!(resets() < 0.5, "a rotation changes no file's content");
+    fs::write(bench.path("api.log"), lines(300, 350)).expect("truncated and filled");
+    bench.until_stored(250);
+    assert!((resets() - 1.0).abs() < 0.5, "a truncation does: {}", resets());
 }

@@ -1,6 +1,5 @@
 //! Properties of logline over any record and any bytes, through its public face only.
 
-mod differential;
 mod plain;
 mod properties;
 mod zones;

@@ -4,23 +4,7 @@ use logline::{CustomerId, Latency, LineParser, LogTime, Reason, Record, RequestP
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::plain;
-
-pub(crate) fn fast(parser: &mut LineParser, line: &[u8]) -> Result<plain::Request, Reason> {
-    let record = parser.parse(line).map_err(|error| {
-        // a column counts bytes of this very line, or the place just past its end
-        assert!((1..=line.len() + 1).contains(&error.column), "{error:?} in {} bytes", line.len());
-        error.reason
-    })?;
-    assert_eq!((record.time.nanos, record.time.ambiguous), (0, false));
-    Ok((
-        record.time.second,
-        record.customer.as_str().to_owned(),
-        record.path.expect("the format has a path").as_str().to_owned(),
-        record.status.code(),
-        record.latency.expect("the format has a latency").micros(),
-    ))
-}
+use crate::plain::{self, fast};
 
 /// Text that a field can hold, of any script.
 fn field(max_chars: usize) -> impl Strategy<Value = String> {
@@ -82,7 +66,7 @@ fn byte() -> impl Strategy<Value = u8> {
     ]
 }
 
-pub(crate) const FIELDS: &[&[u8]] = &[
+const FIELDS: &[&[u8]] = &[
     b"",
     b"0",
     b"5",
