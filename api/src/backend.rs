@@ -27,6 +27,7 @@ trait AnyStore: Send + Sync {
     fn freshness(&self) -> BoxFuture<'_, Result<Freshness, ReadError>>;
     fn stats<'a>(&'a self, query: &'a StatsQuery) -> BoxFuture<'a, Result<Stats, ReadError>>;
     fn customers<'a>(&'a self, query: &'a CustomersQuery) -> BoxFuture<'a, Result<CustomersPage, ReadError>>;
+    fn raw_questions(&self) -> u64;
     fn describe(&self) -> String;
 }
 
@@ -42,6 +43,9 @@ impl<S: StatsStore> AnyStore for S {
     }
     fn customers<'a>(&'a self, query: &'a CustomersQuery) -> BoxFuture<'a, Result<CustomersPage, ReadError>> {
         Box::pin(StatsStore::customers(self, query))
+    }
+    fn raw_questions(&self) -> u64 {
+        StatsStore::raw_questions(self)
     }
     fn describe(&self) -> String {
         StatsStore::describe(self)
@@ -133,6 +137,11 @@ impl Backend {
     /// How fresh the data is now. Reaches the store, so it also tells whether the store can be reached.
     pub(crate) async fn freshness(&self) -> Result<Freshness, ApiError> {
         self.checked(self.store.freshness().await.map_err(Arc::new))
+    }
+
+    /// How often an answer had to be made from the single requests.
+    pub(crate) fn raw_questions(&self) -> u64 {
+        self.store.raw_questions()
     }
 
     /// The store's short name, for the log.

@@ -1,5 +1,6 @@
 //! What the program counts of itself, as Prometheus reads it (OpenMetrics text). No label holds a customer.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -52,6 +53,7 @@ pub(crate) struct Metrics {
     cache_hits: Counter,
     cache_misses: Counter,
     store_errors: Family<StoreErrorLabels, Counter>,
+    raw_questions: Counter,
 }
 
 impl Metrics {
@@ -60,7 +62,7 @@ impl Metrics {
         let requests =
             Family::new_with_constructor((|| Histogram::new(DURATION_BUCKETS)) as fn() -> Histogram);
         let (cache_hits, cache_misses) = (Counter::default(), Counter::default());
-        let store_errors = Family::default();
+        let (store_errors, raw_questions) = (Family::default(), Counter::default());
         registry.register("http_server_request_duration_seconds", "How long answers took", requests.clone());
         registry.register(
             "tailgauge_api_cache_hits",
@@ -73,9 +75,14 @@ impl Metrics {
             "Questions that the store could not answer",
             store_errors.clone(),
         );
+        registry.register(
+            "tailgauge_api_raw_questions",
+            "Answers made from every single request, because the statistics do not hold all of them",
+            raw_questions.clone(),
+        );
         let build = Info::new(vec![("program", "api"), ("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("tailgauge_build", "What runs here", build);
-        Self { registry, requests, cache_hits, cache_misses, store_errors }
+        Self { registry, requests, cache_hits, cache_misses, store_errors, raw_questions }
     }
 
     pub(crate) fn cache_asked(&self, hit: bool) {
@@ -96,7 +103,9 @@ impl Metrics {
         self.store_errors.get_or_create(&StoreErrorLabels { kind }).inc();
     }
 
-    fn text(&self) -> String {
+    /// `raw_questions`: as the store has counted them.
+    fn text(&self, raw_questions: u64) -> String {
+        self.raw_questions.inner().store(raw_questions, Ordering::Relaxed);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)
             .expect("a string takes everything");
@@ -140,5 +149,6 @@ fn known_method(method: &Method) -> &'static str {
 )]
 pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], state.metrics().text()).into_response()
+    ([(header::CONTENT_TYPE, content_type)], state.metrics().text(state.backend().raw_questions()))
+        .into_response()
 }

@@ -209,6 +209,14 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
                 self.tell_settled();
                 answer(&reply, ());
             }
+            ToLedger::Commit { reply } => {
+                self.commit().and_then(|()| self.save_confirmed())?;
+                answer(&reply, ());
+            }
+            ToLedger::Published { cells, reply } => {
+                self.persist(|ledger| ledger.clear_published(&cells))?;
+                answer(&reply, ());
+            }
             ToLedger::Seen { id, path, device_inode, size_bytes } => {
                 self.seen.insert(id, (path.clone(), device_inode));
                 self.persist(|ledger| {
@@ -346,8 +354,8 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
 
     /// What the store has confirmed since the last time.
     fn save_confirmed(&mut self) -> Result<(), LedgerError> {
-        for (source, memory) in self.surroundings.statements.take_unsaved() {
-            self.persist(|ledger| ledger.set_store_memory(&source, memory))?;
+        for (source, memory, publish_again) in self.surroundings.statements.take_unsaved() {
+            self.persist(|ledger| ledger.set_store_memory(&source, memory, publish_again))?;
         }
         Ok(())
     }

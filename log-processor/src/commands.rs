@@ -73,6 +73,7 @@ fn offline_status(settings: &Settings) -> Result<Status, LedgerError> {
         now_micros: Utc::now().timestamp_micros(),
         checkpoint_micros: None,
         commit: view.as_ref().map_or(0, LedgerView::commit_number),
+        statistics: None,
         store,
         problems: vec![],
         pid: None,

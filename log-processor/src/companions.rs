@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checkup::Checkup;
 use crate::health::{Concern, Severity};
-use crate::pipeline::Common;
 use crate::readback;
 use crate::server::{self, Served};
 use crate::settings::Settings;
+use crate::shared::Common;
 use crate::socket;
 use crate::tail::Mode;
 

@@ -24,6 +24,8 @@ pub struct Counters {
     pub readback_found: Counter,
     /// Acknowledged requests that did not read back.
     pub readback_missing: Counter,
+    /// Statistics cells that the store has taken, again and again as they change.
+    pub statistics_published: Counter,
     /// Looks at the files.
     pub looks: Counter,
     /// Growth that no notification announced.
@@ -51,6 +53,7 @@ impl Default for Counters {
             batch_lines: Histogram::new(batches),
             readback_found: Counter::default(),
             readback_missing: Counter::default(),
+            statistics_published: Counter::default(),
             looks: Counter::default(),
             notify_missed: Counter::default(),
             rotations: Counter::default(),
@@ -95,6 +98,11 @@ impl Counters {
             "readback_missing",
             "Acknowledged requests that did not read back, of those sampled",
             self.readback_missing.clone(),
+        );
+        registry.register(
+            "statistics_published_cells",
+            "Statistics of customers and windows that the store has taken, again and again as they change",
+            self.statistics_published.clone(),
         );
         registry.register("looks", "Looks at the followed files", self.looks.clone());
         registry.register(

@@ -28,6 +28,8 @@ pub struct End {
     pub mode: Mode,
     /// Bytes of the followed files that are not settled.
     pub unread_bytes: u64,
+    /// The store has all statistics of what is settled, where it is to have them.
+    pub published: bool,
 }
 
 /// Bytes of the followed files, as they are now, that the ledger has not settled. The ledger must be closed, or the last commit may be missing here.
@@ -55,7 +57,10 @@ impl End {
     pub fn exit_code(self) -> u8 {
         let kept_from_reading = !self.cleared && self.unread_bytes > 0;
         let drained_in_part = self.stopped && self.mode != Mode::Follow && self.unread_bytes > 0;
-        let settled = self.saved && self.lines_in_flight == 0 && !kept_from_reading && !drained_in_part;
+        // What a stop leaves is published after the next start; a run that drains has no next one.
+        let unpublished = !self.published && self.cleared && self.mode != Mode::Follow;
+        let settled =
+            self.saved && self.lines_in_flight == 0 && !kept_from_reading && !drained_in_part && !unpublished;
         if settled { SETTLED } else { UNSETTLED }
     }
 }
@@ -73,6 +78,7 @@ mod tests {
             stopped: true,
             mode: Mode::Follow,
             unread_bytes: 900,
+            published: true,
         };
         let drain = End { mode: Mode::Drain { take_last: false }, stopped: false, unread_bytes: 9, ..follow };
         for (what, end, code) in [
@@ -83,6 +89,8 @@ mod tests {
             ("the same with nothing to read", End { cleared: false, unread_bytes: 0, ..follow }, 0),
             ("drained, but for an unfinished last line", drain, 0),
             ("stopped while draining", End { stopped: true, ..drain }, 3),
+            ("drained, and not published", End { published: false, ..drain }, 3),
+            ("a stop before all was published", End { published: false, ..follow }, 0),
             ("stopped after the last line", End { stopped: true, unread_bytes: 0, ..drain }, 0),
         ] {
             assert_eq!(end.exit_code(), code, "{what}");

@@ -35,6 +35,8 @@ pub enum Concern {
     Wiped,
     /// What the store acknowledged does not read back.
     ReadBack,
+    /// Statistics cannot be published: the store does not take them, or the ledger cannot be read.
+    Statistics,
 }
 
 /// How bad it is, by consequence.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use store::KeyStart;
 use store::embedded::{
     GenerationId, GenerationRecord, GenerationState, Head, Ledger, LedgerError, LedgerTotals, NewGeneration,
-    Pending, SettledSegment, StoreMemory,
+    Pending, PublishedCells, SettledSegment, StoreMemory,
 };
 
 use crate::tail::disk::Clock;
@@ -34,7 +34,13 @@ pub trait LedgerPort: Debug {
     fn apply(&mut self, segment: &SettledSegment) -> Result<(), LedgerError>;
     fn commit(&mut self, as_of_micros: Option<i64>, now_second: i64) -> Result<u64, LedgerError>;
     fn set_as_of(&mut self, as_of_micros: i64) -> Result<(), LedgerError>;
-    fn set_store_memory(&mut self, source: &str, memory: StoreMemory) -> Result<(), LedgerError>;
+    fn set_store_memory(
+        &mut self,
+        source: &str,
+        memory: StoreMemory,
+        publish_again: bool,
+    ) -> Result<(), LedgerError>;
+    fn clear_published(&mut self, cells: &PublishedCells) -> Result<(), LedgerError>;
     fn totals(&self) -> LedgerTotals;
     fn pending(&self) -> Pending;
     fn commit_number(&self) -> u64;
@@ -92,8 +98,17 @@ impl LedgerPort for Ledger {
         self.set_as_of(as_of_micros)
     }
 
-    fn set_store_memory(&mut self, source: &str, memory: StoreMemory) -> Result<(), LedgerError> {
-        self.set_store_memory(source, memory)
+    fn set_store_memory(
+        &mut self,
+        source: &str,
+        memory: StoreMemory,
+        publish_again: bool,
+    ) -> Result<(), LedgerError> {
+        self.set_store_memory(source, memory, publish_again)
+    }
+
+    fn clear_published(&mut self, cells: &PublishedCells) -> Result<(), LedgerError> {
+        self.clear_published(cells)
     }
 
     fn totals(&self) -> LedgerTotals {

@@ -22,6 +22,8 @@ pub mod patience;
 pub mod pipeline;
 #[cfg(test)]
 mod prover;
+pub mod publication;
+pub mod publisher;
 pub mod readback;
 pub mod reading;
 pub mod replay;
@@ -30,6 +32,7 @@ pub mod retry;
 pub mod running;
 pub mod server;
 pub mod settings;
+mod shared;
 pub mod socket;
 pub mod sources;
 pub mod span;

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use store::embedded::StoreMemory;
-use store::{Owner, RequestStore, Trouble};
+use store::{Owner, RequestStore, Statistics, Trouble};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::{Concern, Health, Severity, StoreWay};
 use crate::patience::patiently;
+use crate::publication::Published;
 use crate::settings::Settings;
 use crate::statements::{Statements, knows, not_older, range_of};
 use crate::to_ledger::Durable;
@@ -26,6 +27,10 @@ const HEARTBEAT_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How often the store is asked whether it still knows what it was told.
 const CHECK_EVERY: Duration = Duration::from_secs(4);
+
+/// Nothing is counted and nothing is stored: the statistics hold all of it. Which quarter-hours they have is said with the first of them.
+const NOTHING_TO_PUBLISH: Statistics =
+    Statistics::Published { as_of_micros: None, quarters_from_second: i64::MAX, days_from_second: 0 };
 
 /// About so many sources it is asked each time.
 const CHECKED_AT_ONCE: usize = 4;
@@ -60,6 +65,8 @@ pub struct Heartbeat<S> {
     pub ledger: String,
     /// What is durable.
     pub durable: watch::Receiver<Durable>,
+    /// What of it is published.
+    pub published: watch::Receiver<Published>,
     /// Readiness.
     pub health: Arc<Health>,
     /// What the store was told.
@@ -109,15 +116,16 @@ impl<S: RequestStore> Heartbeat<S> {
     pub async fn claim(&self, source: &str, stop: &CancellationToken) -> Result<bool, Refused> {
         let begun = Instant::now();
         let mut first_heartbeat = None;
-        loop {
+        let last = loop {
             let Some(owner) = patiently(&self.health, stop, || self.store.owner(source)).await else {
                 return Ok(false);
             };
             if let Some(owner) = &owner {
                 self.statements.go_behind(source, owner.mark_nanos);
             }
+            let last = owner.clone();
             let Some(owner) = owner.filter(|owner| owner.ledger != self.ledger && !owner.released) else {
-                break;
+                break last;
             };
             let age = Utc::now().timestamp_micros().saturating_sub(owner.heartbeat_micros);
             if age > i64::try_from(STALE.as_micros()).expect("15 s") || begun.elapsed() > STALE {
@@ -126,7 +134,7 @@ impl<S: RequestStore> Heartbeat<S> {
                     ledger = owner.ledger,
                     "an earlier owner of the source is gone, going on in its place"
                 );
-                break;
+                break last;
             }
             let first = *first_heartbeat.get_or_insert_with(|| {
                 let why = format!(
@@ -142,14 +150,52 @@ impl<S: RequestStore> Heartbeat<S> {
             if stop.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await.is_none() {
                 return Ok(false);
             }
-        }
+        };
         self.health.clear(Concern::Ownership);
+        if !self.judge(source, last.as_ref(), stop).await {
+            return Ok(false);
+        }
         if !self.is_the_same_store(source, stop).await? {
             return Ok(false);
         }
         let durable = self.durable.borrow().clone();
         let said = patiently(&self.health, stop, || self.say(source, &durable, false));
         Ok(said.await.is_some())
+    }
+
+    /// Judges what the statistics of a source in the store are worth, from the last word about it. What another ledger has counted ours lacks, and would overwrite; so it is with what was stored
+    /// before anybody said anything. `false` when the program stops meanwhile.
+    async fn judge(&self, source: &str, last: Option<&Owner>, stop: &CancellationToken) -> bool {
+        let statistics = match last {
+            Some(last) if last.ledger == self.ledger => last.statistics,
+            _ => match patiently(&self.health, stop, || self.store.has_requests(source)).await {
+                None => return false,
+                Some(true) => Statistics::NeedRebuild,
+                Some(false) if self.statements.has_counted(source) => Statistics::Incomplete,
+                Some(false) => NOTHING_TO_PUBLISH,
+            },
+        };
+        if statistics == Statistics::NeedRebuild && self.store.remembers() {
+            tracing::warn!(
+                source,
+                "another ledger, or another program, has stored requests of this source: this ledger's statistics lack them and are not published, the api answers from single requests"
+            );
+        }
+        self.statements.judge(source, statistics);
+        true
+    }
+
+    /// The same of a source that was not claimed at the start, whose log was found while we run, or is not followed any more. Only its owner can have stored anything before us.
+    pub async fn judge_late(&self, source: &str) -> Result<(), Trouble> {
+        if self.statements.judged(source).is_none() {
+            let statistics = match self.store.owner(source).await? {
+                Some(last) if last.ledger == self.ledger => last.statistics,
+                Some(_) => Statistics::NeedRebuild,
+                None => NOTHING_TO_PUBLISH,
+            };
+            self.statements.judge(source, statistics);
+        }
+        Ok(())
     }
 
     /// Makes sure that the store knows what it had confirmed before this run began; `Ok(false)` when the program stops meanwhile.
@@ -168,6 +214,9 @@ impl<S: RequestStore> Heartbeat<S> {
             match self.when_wiped {
                 WhenWiped::Accept => {
                     tracing::warn!(source, "the store has forgotten what it had confirmed; accepted");
+                    if self.statements.judged(source) != Some(Statistics::NeedRebuild) {
+                        self.statements.judge(source, Statistics::Incomplete);
+                    }
                     return Ok(self.register_again(source, stop).await);
                 }
                 WhenWiped::Refuse => return Err(Refused::Wiped(wiped(source))),
@@ -226,7 +275,11 @@ impl<S: RequestStore> Heartbeat<S> {
             }
             let mut said = Ok(());
             for source in sources.iter().filter(|_| !health.has(Concern::Wiped)) {
-                match stop.run_until_cancelled(self.publish(&way, source, &durable, false)).await {
+                let publish = async {
+                    self.judge_late(source).await?;
+                    self.publish(&way, source, &durable, false).await
+                };
+                match stop.run_until_cancelled(publish).await {
                     Some(answer) => said = said.and(answer),
                     None => return,
                 }
@@ -239,10 +292,13 @@ impl<S: RequestStore> Heartbeat<S> {
             let pause = async {
                 tokio::time::sleep(HEARTBEAT_PAUSE).await;
                 // An error means that the bookkeeper has ended: then the stop is near.
-                drop(
-                    tokio::time::timeout(HEARTBEAT.saturating_sub(HEARTBEAT_PAUSE), self.durable.changed())
-                        .await,
-                );
+                let news = async {
+                    tokio::select! {
+                        changed = self.durable.changed() => changed,
+                        changed = self.published.changed() => changed,
+                    }
+                };
+                drop(tokio::time::timeout(HEARTBEAT.saturating_sub(HEARTBEAT_PAUSE), news).await);
             };
             stop.run_until_cancelled(pause).await;
         }
@@ -287,6 +343,7 @@ impl<S: RequestStore> Heartbeat<S> {
 
     /// One statement, confirmed or not.
     async fn say(&self, source: &str, durable: &Durable, released: bool) -> Result<(), Trouble> {
+        let judged = self.statements.judged(source).unwrap_or(NOTHING_TO_PUBLISH);
         let now = Utc::now();
         let now_nanos = now.timestamp_nanos_opt().unwrap_or(i64::MAX);
         let owner = Owner {
@@ -296,6 +353,7 @@ impl<S: RequestStore> Heartbeat<S> {
             heartbeat_micros: now.timestamp_micros(),
             as_of_micros: durable.as_of_micros,
             released,
+            statistics: self.published.borrow().statistics(judged, durable),
             mark_nanos: self.statements.with_marks(source, |marks| marks.next(now_nanos)),
         };
         // Left in the middle, by a stop, it counts as unclear too.

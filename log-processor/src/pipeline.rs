@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! file --wake(1)--> tail --Lines(4)--> batch --Batch(2 x WORKERS)--> workers --Settled--> bookkeeper (frontier, ledger) --> disk
+//!                                                                         publisher <--cells-- ledger
 //! ```
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use service::Stop;
 use store::RequestStore;
-use store::embedded::{GenerationId, Ledger};
+use store::embedded::Ledger;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -25,10 +25,12 @@ use crate::counters::Counters;
 use crate::ending::{self, End};
 use crate::health::Health;
 use crate::ownership::{Heartbeat, Refused, WhenWiped};
-use crate::readback::ReadBack;
+use crate::publication::Published;
+use crate::publisher::{Endings, Publisher};
 use crate::reading::TimeLimits;
-use crate::report::{Facts, FileReports, Status};
+use crate::report::Status;
 use crate::settings::Settings;
+use crate::shared::Common;
 use crate::statements::Statements;
 use crate::tail::books::BooksLine;
 use crate::tail::disk::RealDisk;
@@ -66,43 +68,11 @@ pub struct Outcome {
     pub drained: Drained,
 }
 
-/// What the tasks share.
-#[derive(Debug)]
-pub(crate) struct Common<S> {
-    pub(crate) store: Arc<S>,
-    pub(crate) health: Arc<Health>,
-    pub(crate) account: Arc<Account>,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) files: Arc<FileReports>,
-    pub(crate) settled: Arc<Mutex<HashMap<GenerationId, u64>>>,
-    pub(crate) statements: Arc<Statements>,
-    pub(crate) readback: Arc<ReadBack>,
-    pub(crate) durable: watch::Receiver<Durable>,
-}
-
-impl<S: RequestStore> Common<S> {
-    pub(crate) fn status(&self) -> Status {
-        let now_micros = Utc::now().timestamp_micros();
-        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let files = self.files.all_now(&RealDisk::default(), &settled, now_micros);
-        let durable = self.durable.borrow().clone();
-        Facts {
-            entries: self.account.entries(),
-            files,
-            as_of_micros: durable.as_of_micros,
-            now_micros,
-            checkpoint_micros: durable.at_micros,
-            commit: durable.commit,
-            store: self.store.describe(),
-            problems: self.health.problems(Instant::now()),
-            pid: Some(std::process::id()),
-        }
-        .status()
-    }
-
-    fn sources(&self) -> Vec<String> {
-        self.files.sources()
-    }
+/// What the rooms came to.
+struct Flowed {
+    drained: Drained,
+    ended: Ended,
+    published: bool,
 }
 
 /// Runs until the program stops, or until the files are drained.
@@ -114,7 +84,6 @@ pub async fn run<S: RequestStore>(
     stop: Stop,
     mode: Mode,
 ) -> Result<Outcome, Refused> {
-    raise_file_limit();
     let ledger_id = ledger.id().to_owned();
     let followed = if store.remembers() { settings.sources.paths().logs } else { vec![] };
     let followed = followed.into_iter().map(|(source, _)| source);
@@ -122,6 +91,7 @@ pub async fn run<S: RequestStore>(
         .map_err(|error| Refused::Ledger(error.to_string()))?;
     let account = Arc::new(Account::new(ledger.totals()));
     let (durable_sender, durable) = watch::channel(Durable::at_start(ledger.commit_number()));
+    let (published_sender, published) = watch::channel(Published::default());
     let common = Arc::new(Common {
         store: Arc::new(store),
         health: Arc::new(Health::default()),
@@ -132,6 +102,7 @@ pub async fn run<S: RequestStore>(
         statements: Arc::new(statements),
         readback: Arc::default(),
         durable,
+        published,
     });
     // Ends everything that only accompanies the pipeline: heartbeat, probe, endpoints.
     let over = CancellationToken::new();
@@ -143,6 +114,7 @@ pub async fn run<S: RequestStore>(
         store: Arc::clone(&common.store),
         ledger: ledger_id.clone(),
         durable: common.durable.clone(),
+        published: common.published.clone(),
         health: Arc::clone(&common.health),
         statements: Arc::clone(&common.statements),
         when_wiped: match mode {
@@ -187,12 +159,31 @@ pub async fn run<S: RequestStore>(
         }
         claimed
     };
+    let endings = Endings {
+        cleared: cleared.clone(),
+        settled: CancellationToken::new(),
+        stop: token.clone(),
+        give_up: give_up.clone(),
+        leaves_nothing: mode != Mode::Follow,
+    };
+    let publish = |to_ledger| {
+        common.store.remembers().then(|| Publisher {
+            heartbeat: heartbeat(),
+            account: Arc::clone(&common.account),
+            counters: Arc::clone(&common.counters),
+            published: published_sender,
+            to_ledger,
+            state_dir: settings.state_dir.clone(),
+            endings: endings.clone(),
+        })
+    };
     let flow = async {
-        let end = flow(&settings, ledger, &common, durable_sender, &token, &give_up, &cleared, mode).await;
+        let end = flow(&settings, ledger, &common, durable_sender, publish, &token, &endings, mode).await;
         flowed.cancel();
         end
     };
-    let ((drained, ended), claimed) = tokio::join!(flow, flowed.run_until_cancelled(clearing));
+    let (Flowed { drained, ended, published }, claimed) =
+        tokio::join!(flow, flowed.run_until_cancelled(clearing));
     let claimed = claimed.transpose()? == Some(true);
     if mode != Mode::Follow {
         token.run_until_cancelled(watched.over.cancelled()).await;
@@ -221,6 +212,7 @@ pub async fn run<S: RequestStore>(
         stopped: token.is_cancelled(),
         mode,
         unread_bytes: ending::unread_bytes(&settings),
+        published,
     };
     Ok(Outcome { exit_code: end.exit_code(), status, drained })
 }
@@ -235,11 +227,12 @@ async fn flow<S: RequestStore>(
     ledger: Ledger,
     common: &Arc<Common<S>>,
     durable: watch::Sender<Durable>,
+    publish: impl FnOnce(std::sync::mpsc::Sender<ToLedger>) -> Option<Publisher<S>>,
     token: &CancellationToken,
-    give_up: &CancellationToken,
-    cleared: &CancellationToken,
+    endings: &Endings,
     mode: Mode,
-) -> (Drained, Ended) {
+) -> Flowed {
+    let Endings { cleared, give_up, .. } = endings;
     let first_start = ledger.commit_number() == 0;
     let (to_ledger, from_all) = std::sync::mpsc::channel::<ToLedger>();
     let surroundings = Surroundings {
@@ -253,6 +246,9 @@ async fn flow<S: RequestStore>(
     };
     let bookkeeper =
         tokio::task::spawn_blocking(move || Bookkeeper::real(ledger, surroundings).run(&from_all));
+    let runtime = tokio::runtime::Handle::current();
+    let publisher =
+        publish(to_ledger.clone()).map(|room| tokio::task::spawn_blocking(move || room.run(&runtime)));
     let in_flight = Arc::new(InFlight::default());
     let (to_workers, batches) = mpsc::channel(BATCHES_PER_WORKER * settings.workers);
     let batches = Arc::new(tokio::sync::Mutex::new(batches));
@@ -290,7 +286,7 @@ async fn flow<S: RequestStore>(
         waker.wake();
     });
     let tail = tokio::task::spawn_blocking(move || tail.run());
-    finish(tail, &tail_over, tasks, bookkeeper, token, give_up).await
+    finish(tail, &tail_over, tasks, publisher, bookkeeper, token, endings).await
 }
 
 #[expect(clippy::too_many_arguments, reason = "what tail is made of, in one place")]
@@ -346,10 +342,11 @@ async fn finish(
     tail: JoinHandle<Drained>,
     tail_over: &CancellationToken,
     mut tasks: JoinSet<()>,
+    publisher: Option<JoinHandle<bool>>,
     bookkeeper: JoinHandle<Ended>,
     token: &CancellationToken,
-    give_up: &CancellationToken,
-) -> (Drained, Ended) {
+    Endings { settled, give_up, .. }: &Endings,
+) -> Flowed {
     let deadline = async {
         token.cancelled().await;
         let patience = STOP_DEADLINE.saturating_sub(LAST_WORDS);
@@ -368,22 +365,17 @@ async fn finish(
         while let Some(ended) = tasks.join_next().await {
             ended.expect("W1: no room panics");
         }
+        settled.cancel();
+        let published = match publisher {
+            Some(publisher) => publisher.await.expect("W1: the publisher does not panic"),
+            None => true,
+        };
         let ended = bookkeeper.await.expect("K2: the bookkeeper does not panic");
-        (drained, ended)
+        Flowed { drained, ended, published }
     };
     tokio::select! {
         ended = rooms => ended,
         () = deadline => unreachable!("the deadline only ends patience"),
-    }
-}
-
-/// Every followed file is kept open; the usual limit of 1,024 is for programs that hold few. The hard limit is the machine's.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open files cannot be raised: ulimit -n tells how many logs can be followed");
     }
 }
 

@@ -18,6 +18,7 @@ use crate::delivery::Delivery;
 use crate::health::Health;
 use crate::ownership::{Heartbeat, Refused, WhenWiped};
 use crate::patience::really_wait;
+use crate::publication::Published;
 use crate::reading::TimeLimits;
 use crate::settings::Settings;
 use crate::statements::Statements;
@@ -104,6 +105,8 @@ pub async fn replay<S: RequestStore>(
         at_micros: None,
     };
     let (_durable, durable) = watch::channel(durable);
+    // The next start publishes the statistics.
+    let (_published, published) = watch::channel(Published::default());
     let statements = Arc::new(statements);
     let heartbeat = || Heartbeat {
         store: Arc::clone(&store),
@@ -112,6 +115,7 @@ pub async fn replay<S: RequestStore>(
         health: Arc::clone(&health),
         statements: Arc::clone(&statements),
         when_wiped: WhenWiped::Accept,
+        published: published.clone(),
         oldest_second: limits.oldest,
     };
     if !heartbeat().claim_all(settings, &stop).await? {
@@ -135,8 +139,8 @@ pub async fn replay<S: RequestStore>(
     if !settings.write_only {
         let release = heartbeat();
         drop(tokio::time::timeout(RELEASE_DEADLINE, release.release(sources.clone())).await);
-        for (source, memory) in statements.take_unsaved() {
-            ledger.set_store_memory(&source, memory)?;
+        for (source, memory, publish_again) in statements.take_unsaved() {
+            ledger.set_store_memory(&source, memory, publish_again)?;
         }
     }
     Ok(sent)

@@ -10,8 +10,10 @@ use store::embedded::GenerationId;
 
 use crate::account::Entries;
 use crate::arrivals::Arrivals;
+use crate::publication::Published;
 use crate::tail::disk::{Disk, FileId};
 use crate::tail::open::Open;
+use crate::to_ledger::Durable;
 
 /// A followed file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
@@ -39,6 +41,39 @@ pub struct FileReport {
     /// Which file, if its size is that of what is read.
     #[serde(skip)]
     pub file: Option<FileId>,
+}
+
+/// The statistics in the store.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct StatisticsReport {
+    /// Age of the statistics: everything older than that is in them. Null before all of it was.
+    pub lag_seconds: Option<f64>,
+    /// Everything up to this commit of the ledger is in them. Null before all of it was.
+    pub commit: Option<u64>,
+    /// Windows of customers that wait for their publication, counted up to a million.
+    pub waiting_cells: u64,
+}
+
+/// What is known of the statistics in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatisticsFacts {
+    /// Everything that was readable at this instant is in them, microseconds since 1970.
+    pub as_of_micros: Option<i64>,
+    /// See [`StatisticsReport::commit`].
+    pub commit: Option<u64>,
+    /// See [`StatisticsReport::waiting_cells`].
+    pub waiting_cells: u64,
+}
+
+impl StatisticsFacts {
+    /// From what the publisher and the bookkeeper tell.
+    pub fn new(published: &Published, durable: &Durable) -> Self {
+        Self {
+            as_of_micros: published.as_of_micros(durable),
+            commit: published.through.map(|through| through.commit),
+            waiting_cells: published.waiting,
+        }
+    }
 }
 
 /// The status.
@@ -74,6 +109,9 @@ pub struct Status {
     pub future_time: u64,
     /// Stored lines whose local time occurred twice or never.
     pub ambiguous_time: u64,
+    /// What the store has of the statistics, where they are published into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<StatisticsReport>,
     /// Where requests are kept.
     pub store: String,
     /// Whether the processor does its work.
@@ -103,6 +141,8 @@ pub struct Facts {
     pub checkpoint_micros: Option<i64>,
     /// See [`Status::commit`].
     pub commit: u64,
+    /// See [`Status::statistics`].
+    pub statistics: Option<StatisticsFacts>,
     /// See [`Status::store`].
     pub store: String,
     /// See [`Status::problems`].
@@ -144,6 +184,11 @@ impl Facts {
             skipped_bytes: settled.skipped_bytes.values().sum(),
             future_time: settled.future_time,
             ambiguous_time: settled.ambiguous_time,
+            statistics: self.statistics.map(|facts| StatisticsReport {
+                lag_seconds: facts.as_of_micros.map(|as_of| seconds_between(as_of, self.now_micros)),
+                commit: facts.commit,
+                waiting_cells: facts.waiting_cells,
+            }),
             store: self.store,
             ready: self.problems.is_empty() && self.pid.is_some(),
             problems: self.problems,
@@ -183,6 +228,10 @@ impl Status {
             line("  lost", format!("{bytes} bytes {reason}"));
         }
         line("lag", format!("{} bytes, {lag}", self.lag_bytes));
+        if let Some(StatisticsReport { lag_seconds, waiting_cells, .. }) = self.statistics {
+            let lag = lag_seconds.map_or_else(|| "unknown".to_owned(), |seconds| format!("{seconds:.1} s"));
+            line("statistics", format!("lag {lag}, {waiting_cells} waiting"));
+        }
         for file in &self.files {
             line(
                 "file",

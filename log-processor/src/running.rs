@@ -92,6 +92,7 @@ async fn run_with<S: RequestStore>(settings: Settings, store: S, stop: Stop, mod
         }
     };
     tracing::info!(store = store.describe(), ledger = ledger.id(), state_dir = %settings.state_dir.display(), "started");
+    raise_file_limit();
     match pipeline::run(settings, ledger, checkup, store, stop, mode).await {
         Ok(outcome) => conclude(&outcome, mode),
         Err(refused) => {
@@ -109,6 +110,17 @@ pub(crate) fn ledger_options(settings: &Settings) -> LedgerOptions {
         raw_requests_age: settings
             .raw_requests_age
             .unwrap_or(std::time::Duration::from_secs(u64::from(u32::MAX))),
+        publishes_cells: !embedded && !settings.write_only,
+    }
+}
+
+/// Every followed file is kept open; the usual limit of 1,024 is for programs that hold few. The hard limit is the machine's.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files cannot be raised: ulimit -n tells how many logs can be followed");
     }
 }
 

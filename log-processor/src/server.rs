@@ -118,6 +118,18 @@ fn gauges(registry: &mut Registry, status: &Status) {
         "Time since the ledger last held everything that had settled; rises while it cannot be written or the store takes nothing",
         status.checkpoint_age_seconds.unwrap_or(f64::NAN),
     );
+    if let Some(statistics) = &status.statistics {
+        gauge(
+            "statistics_waiting_cells",
+            "Windows of customers that wait for their publication, counted up to a million",
+            count(statistics.waiting_cells),
+        );
+        gauge(
+            "statistics_freshness_seconds",
+            "Age of the statistics in the store: everything older is in them; NaN before all of it was",
+            statistics.lag_seconds.unwrap_or(f64::NAN),
+        );
+    }
     files(registry, status);
 }
 

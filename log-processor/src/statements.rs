@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use store::embedded::{Confirmed, GenerationState, Ledger, LedgerError, StoreMemory};
-use store::{Owner, StoredGeneration};
+use store::{Owner, Statistics, StoredGeneration};
 
 /// So long a statement is overwritten before it becomes the anchor: less than any retention a bucket can have (an hour), so that the anchor never grows too old.
 const ANCHOR_NANOS: i64 = 30 * 60 * 1_000_000_000;
@@ -98,6 +98,12 @@ struct OfSource {
     saved: StoreMemory,
     /// For a store that has forgotten them.
     generations: Vec<StoredGeneration>,
+    /// The ledger has counted some of it.
+    counted: bool,
+    /// What its statistics in the store were worth when this run began; `None` before that was judged.
+    statistics: Option<Statistics>,
+    /// All of its cells are to be published again: to be marked once the store's memory is saved.
+    publish_again: bool,
 }
 
 impl Statements {
@@ -116,6 +122,7 @@ impl Statements {
             let saved = memory.get(&source).copied().unwrap_or_default();
             let last = saved.last.map_or(0, |confirmed| confirmed.mark_nanos);
             let records = ledger.generations(&source)?;
+            let counted = records.iter().any(|record| record.seen.settled_offset > 0);
             let read = records.into_iter().filter(|record| record.seen.state != GenerationState::Skipped);
             let known: Vec<_> = read.filter_map(|record| Some((record.head?, record.start?))).collect();
             let first_second = now_second.saturating_sub_unsigned(known.len() as u64);
@@ -125,7 +132,8 @@ impl Statements {
                 StoredGeneration { source, head, start, first_seen_second }
             });
             let generations = generations.collect();
-            state.insert(source, OfSource { marks: Marks::behind(last), saved, generations });
+            let marks = Marks::behind(last);
+            state.insert(source, OfSource { marks, saved, generations, counted, ..OfSource::default() });
         }
         Ok(Self { state: Mutex::new(state) })
     }
@@ -156,14 +164,52 @@ impl Statements {
         self.with_marks(source, |marks| marks.last_nanos = marks.last_nanos.max(mark_nanos));
     }
 
+    /// Whether the ledger has counted some of a source before this run.
+    pub fn has_counted(&self, source: &str) -> bool {
+        self.lock().get(source).is_some_and(|of| of.counted)
+    }
+
+    /// What the statistics of a source in the store were worth when this run began; `None` before that was judged.
+    pub fn judged(&self, source: &str) -> Option<Statistics> {
+        self.lock().get(source).and_then(|of| of.statistics)
+    }
+
+    /// Judges them. Those that are not complete are published from the beginning.
+    pub fn judge(&self, source: &str, statistics: Statistics) {
+        let mut state = self.lock();
+        let of = state.entry(source.to_owned()).or_default();
+        of.statistics = Some(statistics);
+        of.publish_again = statistics == Statistics::Incomplete;
+    }
+
+    /// Days before this second were not complete in the statistics when this run began.
+    pub fn days_from_second(&self) -> i64 {
+        let from = |of: &OfSource| match of.statistics {
+            Some(Statistics::Published { days_from_second, .. }) => days_from_second,
+            _ => 0,
+        };
+        self.lock().values().map(from).max().unwrap_or(0)
+    }
+
+    /// The sources whose statistics are published, and those whose wait for `rebuild`.
+    pub fn published_and_not(&self) -> (Vec<String>, Vec<String>) {
+        let state = self.lock();
+        let judged = state.iter().filter_map(|(source, of)| Some((source.clone(), of.statistics?)));
+        let (sent, not): (Vec<_>, Vec<_>) =
+            judged.partition(|(_, statistics)| *statistics != Statistics::NeedRebuild);
+        let names = |of: Vec<(String, Statistics)>| of.into_iter().map(|(source, _)| source).collect();
+        (names(sent), names(not))
+    }
+
     /// What was confirmed since this was last asked: to be made durable.
-    pub fn take_unsaved(&self) -> Vec<(String, StoreMemory)> {
+    /// With it goes whether all cells of the source are to be marked in the same transaction.
+    pub fn take_unsaved(&self) -> Vec<(String, StoreMemory, bool)> {
         let mut unsaved = Vec::new();
         for (source, of) in self.lock().iter_mut() {
             let memory = of.marks.memory();
             if memory.last.is_some() && memory != of.saved {
                 of.saved = memory;
-                unsaved.push((source.clone(), memory));
+                unsaved.push((source.clone(), memory, std::mem::take(&mut of.publish_again)));
             }
         }
         unsaved
@@ -192,6 +238,7 @@ mod tests {
             heartbeat_micros: 0,
             as_of_micros: None,
             released: false,
+            statistics: Statistics::Incomplete,
             mark_nanos,
         }
     }

@@ -1,11 +1,11 @@
-//! What the bookkeeper is told and asked: the messages of its one channel. No logic.
+//! What the bookkeeper is told and asked: the messages of its one channel; and what it tells everybody. No logic.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use store::KeyStart;
-use store::embedded::{GenerationId, GenerationRecord, Head, NewGeneration};
+use store::embedded::{GenerationId, GenerationRecord, Head, NewGeneration, PublishedCells};
 
 use crate::lines::{Settled, TailMarker};
 
@@ -53,6 +53,18 @@ pub enum ToLedger {
     /// Everything told before must be durable.
     Durable {
         /// Answered when it is.
+        reply: SyncSender<()>,
+    },
+    /// Everything told before must be committed, and what the store has confirmed be saved.
+    Commit {
+        /// Answered when it is.
+        reply: SyncSender<()>,
+    },
+    /// The store has these cells as they were.
+    Published {
+        /// Which.
+        cells: PublishedCells,
+        /// Answered when that is durable.
         reply: SyncSender<()>,
     },
     /// A generation was found under this path with this size.

@@ -225,6 +225,8 @@ impl Stack {
             status["lines_stored"].as_u64() >= Some(lines)
                 && status["lines_in_flight"] == 0
                 && status["lag_bytes"] == 0
+                // Where statistics are published, answers are made of them.
+                && (status["statistics"].is_null() || status["statistics"]["commit"] == status["commit"])
         });
         assert_eq!(status["lines_stored"], lines, "{status:#}");
         status
@@ -306,6 +308,13 @@ impl Api {
             let Some(cursor) = page["next_cursor"].as_str() else { return rows };
             path = format!("/customers?limit={limit}&cursor={cursor}");
         }
+    }
+
+    /// How many answers it has made from single requests, because the statistics do not hold all of them.
+    pub fn raw_questions(&self) -> u64 {
+        let metrics = self.get("/metrics").text();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("tailgauge_api_raw_questions_total "));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no such metric: {metrics}"))
     }
 
     /// Asserts that it tells of every customer, and of all together, just what the recount does: figures and days, from each of these dates on.

@@ -46,6 +46,10 @@ fn the_figures_of_a_live_system_equal_a_recount(store: Store) {
     });
     api.assert_equal(&recount, &["1970-01-01", &days_ago(1), &days_ago(0)]);
 
+    // Every answer so far was made from the statistics, not from single requests.
+    assert_eq!(api.stats(None, "1970-01-01").json()["method"], "cells");
+    assert_eq!(api.raw_questions(), 0);
+
     let original = api.get("/customers/customer/stats/all?from_date=1970-01-01");
     recount.assert_equal(&original.json(), None, "1970-01-01");
     assert_eq!(api.get("/readyz").status, 200);

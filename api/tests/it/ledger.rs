@@ -21,8 +21,12 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn open(state_dir: &Path) -> Self {
-        let options =
-            LedgerOptions { retention: None, raw_requests_max: 0, raw_requests_age: Duration::from_secs(1) };
+        let options = LedgerOptions {
+            retention: None,
+            raw_requests_max: 0,
+            raw_requests_age: Duration::from_secs(1),
+            publishes_cells: false,
+        };
         let mut ledger = Ledger::open(state_dir, options, now().timestamp()).expect("a new ledger");
         let seen = NewGeneration {
             source: "main".to_owned(),

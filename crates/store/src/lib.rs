@@ -14,4 +14,7 @@ pub use read::{
     CustomerRow, CustomersPage, CustomersQuery, DataVersion, DayStats, Freshness, Method, ReadError, Stats,
     StatsQuery, StatsStore,
 };
-pub use write::{AcknowledgedRequest, Owner, PlacedRequest, RequestStore, StoredGeneration, Trouble};
+pub use write::{
+    AcknowledgedRequest, Owner, PlacedRequest, RequestStore, Statistics, StatisticsCell, StoredGeneration,
+    Trouble,
+};

@@ -146,6 +146,11 @@ pub trait StatsStore: Send + Sync + 'static {
         query: &CustomersQuery,
     ) -> impl Future<Output = Result<CustomersPage, ReadError>> + Send;
 
+    /// How often an answer had to be made from the single requests. None where that is never needed.
+    fn raw_questions(&self) -> u64 {
+        0
+    }
+
     /// A short name for logs and readiness, without secrets.
     fn describe(&self) -> String;
 }

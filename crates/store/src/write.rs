@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use logline::Record;
+use stats::{Cell, Window};
 
 use crate::KeyStart;
 
@@ -82,6 +83,41 @@ pub struct AcknowledgedRequest {
     pub latency_micros: Option<u64>,
 }
 
+/// The statistics of one customer, or of all together, in one window of one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatisticsCell {
+    /// Whose; None = all customers together.
+    pub customer: Option<String>,
+    /// The log's source.
+    pub source: String,
+    /// Which window: a quarter-hour or a day.
+    pub window: Window,
+    /// What is counted.
+    pub cell: Cell,
+    /// The same as the ledger keeps it ([`Cell::encode`]).
+    pub blob: Vec<u8>,
+    /// The newest request of the customer, if it lies in this window; seconds since 1970.
+    pub last_seen_second: Option<i64>,
+}
+
+/// What the statistics of a source that a store holds are worth: said with each statement about the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statistics {
+    /// Another ledger has counted a part of the source: nothing is published until `rebuild`.
+    NeedRebuild,
+    /// What the ledger has counted is not in the store as a whole yet.
+    Incomplete,
+    /// They hold all that the source's ledger has counted.
+    Published {
+        /// Every line that was readable at this instant is in them; microseconds since 1970.
+        as_of_micros: Option<i64>,
+        /// Quarter-hours from this second on are complete; before it only days are.
+        quarters_from_second: i64,
+        /// Days from this second on are complete; before it the store did not take all of their windows any more. 0 where it took all.
+        days_from_second: i64,
+    },
+}
+
 /// Who writes a source's points: the last heartbeat of a processor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -97,6 +133,8 @@ pub struct Owner {
     pub as_of_micros: Option<i64>,
     /// It stopped cleanly and claims nothing any more.
     pub released: bool,
+    /// What the statistics of the source that the store holds are worth.
+    pub statistics: Statistics,
     /// The place of this statement among all that were made about the source: the one with the greatest is the last word. A statement at the same place is overwritten.
     pub mark_nanos: i64,
 }
@@ -148,6 +186,16 @@ pub trait RequestStore: Send + Sync + 'static {
 
     /// Says that this ledger owns a source (heartbeat), or no longer does.
     fn publish_owner(&self, owner: &Owner) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// Whether any request of a source is stored, by whomever.
+    fn has_requests(&self, source: &str) -> impl Future<Output = Result<bool, Trouble>> + Send;
+
+    /// Puts statistics in the place of those that the store has of the same windows. `Ok` means durable and queryable; after [`Trouble::TooLarge`] nothing was stored; after any other answer what was sent may still
+    /// arrive, later than what is sent next. The embedded store, which has them already, does nothing.
+    fn publish_statistics(
+        &self,
+        cells: &[StatisticsCell],
+    ) -> impl Future<Output = Result<(), Trouble>> + Send;
 
     /// A short name for logs and `status`: `embedded`, or `influxdb http://…`, without secrets.
     fn describe(&self) -> String;

@@ -7,7 +7,7 @@ use std::path::Path;
 use store::KeyStart;
 use store::embedded::{
     GenerationId, GenerationRecord, GenerationState, Head, LedgerError, LedgerTotals, NewGeneration, Pending,
-    SettledSegment, StoreMemory,
+    PublishedCells, SettledSegment, StoreMemory,
 };
 
 use super::files::whole_lines;
@@ -273,8 +273,17 @@ impl LedgerPort for ModelLedger {
         Ok(())
     }
 
-    fn set_store_memory(&mut self, _source: &str, _memory: StoreMemory) -> Result<(), LedgerError> {
+    fn set_store_memory(
+        &mut self,
+        _source: &str,
+        _memory: StoreMemory,
+        _publish_again: bool,
+    ) -> Result<(), LedgerError> {
         Ok(())
+    }
+
+    fn clear_published(&mut self, _cells: &PublishedCells) -> Result<(), LedgerError> {
+        unreachable!("nobody publishes here")
     }
 
     fn totals(&self) -> LedgerTotals {

@@ -51,6 +51,8 @@ fn name_of(message: &ToLedger) -> String {
             format!("generation {} starts at {} head {}", id.0, start.0, head.length_bytes)
         }
         ToLedger::Durable { .. } => "all of it durable".to_owned(),
+        ToLedger::Commit { .. } => "a commit".to_owned(),
+        ToLedger::Published { cells, .. } => format!("{} cells published", cells.len()),
         ToLedger::Seen { id, path, size_bytes, .. } => {
             format!("generation {} at {} of {size_bytes}", id.0, path.display())
         }

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use store::influx::{InfluxConfig, InfluxRequests};
-use store::{AcknowledgedRequest, KeyStart, Owner, PlacedRequest, RequestStore, StoredGeneration, Trouble};
+use store::{
+    AcknowledgedRequest, KeyStart, Owner, PlacedRequest, RequestStore, StatisticsCell, StoredGeneration,
+    Trouble,
+};
 
 use super::world::{Sim, World, violated};
 use crate::tail::ports::{Ended, Journal};
@@ -85,6 +88,14 @@ impl RequestStore for SimStore {
 
     async fn statements(&self, _source: &str, _from: i64, _to: i64) -> Result<Vec<Owner>, Trouble> {
         unreachable!("nobody asks here")
+    }
+
+    async fn has_requests(&self, _source: &str) -> Result<bool, Trouble> {
+        unreachable!("nobody asks here")
+    }
+
+    async fn publish_statistics(&self, _cells: &[StatisticsCell]) -> Result<(), Trouble> {
+        unreachable!("nobody publishes here")
     }
 
     fn remembers(&self) -> bool {

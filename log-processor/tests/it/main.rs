@@ -6,6 +6,7 @@ mod once;
 mod readback;
 mod replay;
 mod rotation;
+mod statistics;
 mod stop;
 mod store_faults;
 mod verify;

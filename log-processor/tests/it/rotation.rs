@@ -97,9 +97,10 @@ fn x1_a_truncation_while_tail_waits_for_the_store_splices_nothing() {
         (from..to)
             .map(|n| {
                 format!(
-                    "2026-09-15 10:{:02}:{:02} cust_{n} /{} 200 0.100\n",
+                    "2026-09-15 10:{:02}:{:02} cust_{} /{} 200 0.100\n",
                     n / 60 % 60,
                     n % 60,
+                    n % 500,
                     "x".repeat(400)
                 )
             })

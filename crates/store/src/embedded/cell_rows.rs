@@ -8,6 +8,7 @@ use super::checksum;
 use super::customers::Customer;
 use super::fault::Fault;
 use super::meta::KeptFrom;
+use super::unpublished;
 
 /// Reads a cell out of `blob, checksum` at columns `column` and `column + 1` of a row that is known to be the row of `key`.
 pub(super) fn from_row(
@@ -60,11 +61,12 @@ pub(super) fn for_each(
     Ok(())
 }
 
-/// Adds what is pending to what is stored.
+/// Adds what is pending to what is stored. `marked`: the number of this commit, when changed cells are marked for their publication.
 pub(super) fn add(
     connection: &Connection,
     pending: &mut PendingCells,
     kept_from: &KeptFrom,
+    marked: Option<i64>,
 ) -> Result<(), Fault> {
     let mut select = connection.prepare_cached(
         "SELECT blob, checksum FROM cell WHERE kind = ?1 AND start_second = ?2 AND customer = ?3 AND source = ?4",
@@ -98,7 +100,7 @@ pub(super) fn add(
             key.customer,
             key.source,
         ))?;
-        Ok(())
+        marked.map_or(Ok(()), |commit| unpublished::mark(connection, key, commit))
     })
 }
 

@@ -1,12 +1,15 @@
 //! What the store has confirmed to know of this ledger, durable beside the rest: a store that does not know it any more was wiped, or restored from an older copy. Rows of
-//! the table `counter`, each with its checksum.
+//! the table `counter`, each with its checksum. The part of the ledger that follows from the store's answers.
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
+use super::LedgerError;
 use super::counters::checksum;
 use super::fault::Fault;
+use super::ledger::Ledger;
+use super::unpublished::{self, PublishedCells};
 
 /// A statement ([`crate::Owner`]) that the store has confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,19 +64,59 @@ pub(super) fn read(connection: &Connection) -> Result<BTreeMap<String, StoreMemo
     Ok(all)
 }
 
-/// Writes what was confirmed about one source, in one transaction.
-pub(super) fn write(connection: &mut Connection, source: &str, memory: StoreMemory) -> Result<(), Fault> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    {
-        let mut statement = transaction.prepare_cached(
-            "INSERT OR REPLACE INTO counter (name, source, reason, value, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?;
-        for (which, confirmed) in [(ANCHOR, memory.anchor), (LAST, memory.last)] {
-            let Some(Confirmed { mark_nanos, commit }) = confirmed else { continue };
-            for (name, value) in [(MARK, mark_nanos), (COMMIT, commit.cast_signed())] {
-                statement.execute((name, source, which, value, checksum(name, source, which, value)))?;
-            }
+/// Writes what was confirmed about one source, within the caller's transaction.
+pub(super) fn write(connection: &Connection, source: &str, memory: StoreMemory) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(
+        "INSERT OR REPLACE INTO counter (name, source, reason, value, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (which, confirmed) in [(ANCHOR, memory.anchor), (LAST, memory.last)] {
+        let Some(Confirmed { mark_nanos, commit }) = confirmed else { continue };
+        for (name, value) in [(MARK, mark_nanos), (COMMIT, commit.cast_signed())] {
+            statement.execute((name, source, which, value, checksum(name, source, which, value)))?;
         }
     }
-    Ok(transaction.commit()?)
+    Ok(())
+}
+
+impl Ledger {
+    /// What the store has confirmed, by source.
+    ///
+    /// # Errors
+    /// The ledger cannot be read, or it is damaged.
+    pub fn store_memory(&self) -> Result<BTreeMap<String, StoreMemory>, LedgerError> {
+        read(&self.connection).map_err(|fault| fault.into_ledger_error(&self.path))
+    }
+
+    /// Remembers what the store has confirmed about a source. Durable at once (a power cut may take it back); does not change the commit number. `publish_again`: the store's
+    /// statistics of the source cannot be relied on, so all of its cells are marked, in the same transaction: a store that is known again is one that gets everything.
+    ///
+    /// # Errors
+    /// As [`Ledger::commit`].
+    pub fn set_store_memory(
+        &mut self,
+        source: &str,
+        memory: StoreMemory,
+        publish_again: bool,
+    ) -> Result<(), LedgerError> {
+        let number = self.sources.number(source).filter(|_| publish_again && self.options.publishes_cells);
+        let commit = self.meta.commit_number;
+        let written = (|| {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            write(&transaction, source, memory)?;
+            if let Some(number) = number {
+                unpublished::mark_all_of(&transaction, number, commit)?;
+            }
+            Ok(transaction.commit()?)
+        })();
+        written.map_err(|fault: Fault| fault.into_ledger_error(&self.path))
+    }
+
+    /// Takes the marks from cells that were published as they were at some commit, and did not change since. Durable at once; does not change the commit number.
+    ///
+    /// # Errors
+    /// As [`Ledger::commit`].
+    pub fn clear_published(&mut self, published: &PublishedCells) -> Result<(), LedgerError> {
+        unpublished::clear(&mut self.connection, published)
+            .map_err(|fault| fault.into_ledger_error(&self.path))
+    }
 }

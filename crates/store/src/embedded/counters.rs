@@ -9,6 +9,7 @@ use super::LedgerTotals;
 use super::checksum::Checksum;
 use super::confirmed;
 use super::fault::Fault;
+use super::unpublished;
 
 /// A number's name, with source and reason where it has them.
 type CounterKey = (&'static str, String, String);
@@ -87,7 +88,7 @@ pub(super) fn read(connection: &Connection) -> Result<LedgerTotals, Fault> {
             SKIPPED_BYTES => {
                 totals.skipped_bytes.insert(source, value);
             }
-            name if confirmed::is_one(name) => {}
+            name if confirmed::is_one(name) || unpublished::is_one(name) => {}
             _ => return Err(damaged()),
         }
     }

@@ -10,13 +10,11 @@
 //! at 8 MiB (250,000 requests, or 80,000 with raw ones) waiting longer gains nothing. A commit now and then is needed even when no lines come,
 //! because only commits drop what has grown old.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::cells::{Observation, PendingCells};
-use super::confirmed::{self, StoreMemory};
 use super::customers::{CustomerIndex, Customers};
 
 use super::fault::Fault;
@@ -27,6 +25,7 @@ use super::meta::{KeptFrom, Meta};
 use super::raw::PendingRaw;
 use super::rejects::PendingRejects;
 use super::sources::Sources;
+use super::unpublished;
 use super::{
     GenerationId, GenerationRecord, GenerationState, Head, LedgerError, LedgerOptions, LedgerTotals,
     NewGeneration, Pending, SettledSegment, StoredRequest, cell_rows, counters, retention, schema,
@@ -44,13 +43,13 @@ const NANOS_PER_SECOND: i64 = 1_000_000_000;
 /// The processor's ledger, opened for writing: `STATE_DIR/ledger.db` (WAL, synchronous=NORMAL) under an exclusive lock on `STATE_DIR/processor.lock`.
 #[derive(Debug)]
 pub struct Ledger {
-    path: PathBuf,
-    options: LedgerOptions,
-    connection: Connection,
-    meta: Meta,
+    pub(super) path: PathBuf,
+    pub(super) options: LedgerOptions,
+    pub(super) connection: Connection,
+    pub(super) meta: Meta,
     now_second: i64,
     pruned_second: Option<i64>,
-    sources: Sources,
+    pub(super) sources: Sources,
     generations: Generations,
     customers: Customers,
     cells: PendingCells,
@@ -76,10 +75,12 @@ impl Ledger {
         })?;
         let lock = ProcessorLock::take(state_dir)?;
         let path = state_dir.join(LEDGER_FILE);
-        let connection = schema::open_for_writing(&path)?;
+        let mut connection = schema::open_for_writing(&path)?;
         let loaded = Loaded::read(&connection, &options, now_second);
         let Loaded { meta, sources, generations, totals } =
             loaded.map_err(|fault| fault.into_ledger_error(&path))?;
+        unpublished::prepare(&mut connection, options.publishes_cells, meta.commit_number)
+            .map_err(|fault| fault.into_ledger_error(&path))?;
         Ok(Ledger {
             customers: Customers::new(meta.next_customer),
             raw: PendingRaw::new(options.raw_requests_max, options.raw_requests_age),
@@ -308,7 +309,8 @@ impl Ledger {
         self.generations.write(&transaction)?;
         counters::write(&transaction, &self.committed_totals, &self.totals)?;
         self.customers.write(&transaction)?;
-        cell_rows::add(&transaction, &mut self.cells, &meta.kept_from)?;
+        let marked = self.options.publishes_cells.then_some(meta.commit_number);
+        cell_rows::add(&transaction, &mut self.cells, &meta.kept_from, marked)?;
         self.rejects.write(&transaction, self.now_second)?;
         self.raw.write(&transaction, &self.customers)?;
         let mut forget_customers = false;
@@ -347,23 +349,6 @@ impl Ledger {
         meta.write(&self.connection).map_err(|fault| fault.into_ledger_error(&self.path))?;
         self.meta = meta;
         Ok(())
-    }
-
-    /// What the store has confirmed, by source.
-    ///
-    /// # Errors
-    /// The ledger cannot be read, or it is damaged.
-    pub fn store_memory(&self) -> Result<BTreeMap<String, StoreMemory>, LedgerError> {
-        confirmed::read(&self.connection).map_err(|fault| fault.into_ledger_error(&self.path))
-    }
-
-    /// Remembers what the store has confirmed about a source. Durable at once (a power cut may take it back); does not change the commit number.
-    ///
-    /// # Errors
-    /// As [`Ledger::commit`].
-    pub fn set_store_memory(&mut self, source: &str, memory: StoreMemory) -> Result<(), LedgerError> {
-        confirmed::write(&mut self.connection, source, memory)
-            .map_err(|fault| fault.into_ledger_error(&self.path))
     }
 
     /// Totals, with what was applied and not yet committed.

@@ -30,6 +30,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod types;
+mod unpublished;
 mod view;
 
 pub use audit::{RawExtent, RawRequest, StoredCell};
@@ -41,5 +42,8 @@ pub use requests::EmbeddedRequests;
 pub use types::{
     GenerationId, GenerationRecord, GenerationState, Head, LedgerError, LedgerOptions, LedgerTotals,
     NewGeneration, Pending, Reject, SettledSegment, StoredRequest,
+};
+pub use unpublished::{
+    Cursor, LedgerState, PieceLimit, PublishedCells, Scope, Selection, Unpublished, UnpublishedCells,
 };
 pub use view::{KeptReject, LedgerView};

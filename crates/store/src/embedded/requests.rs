@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{AcknowledgedRequest, Owner, PlacedRequest, RequestStore, StoredGeneration, Trouble};
+use crate::{
+    AcknowledgedRequest, Owner, PlacedRequest, RequestStore, StatisticsCell, StoredGeneration, Trouble,
+};
 
 /// Takes requests for the embedded store.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +57,15 @@ impl RequestStore for EmbeddedRequests {
     }
 
     async fn publish_owner(&self, _owner: &Owner) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    /// Nobody asks: the ledger knows its own.
+    async fn has_requests(&self, _source: &str) -> Result<bool, Trouble> {
+        Ok(false)
+    }
+
+    async fn publish_statistics(&self, _cells: &[StatisticsCell]) -> Result<(), Trouble> {
         Ok(())
     }
 

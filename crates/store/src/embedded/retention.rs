@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use stats::WindowKind;
 
-use super::cell_rows;
 use super::cells::{ALL_CUSTOMERS, CellKey, CustomerNumber};
 use super::customers::Customer;
 use super::fault::Fault;
 use super::meta::KeptFrom;
+use super::{cell_rows, unpublished};
 
 /// Drops what lies before the marks. Returns whether customers' rows were changed.
 pub(super) fn prune(connection: &Connection, kept_from: KeptFrom) -> Result<bool, Fault> {
@@ -23,6 +23,7 @@ pub(super) fn prune(connection: &Connection, kept_from: KeptFrom) -> Result<bool
         connection.prepare_cached("DELETE FROM cell WHERE kind = ?1 AND start_second < ?2")?;
     for (kind, from_second) in marks {
         statement.execute((kind as u8, from_second))?;
+        unpublished::forget_before(connection, kind, from_second)?;
     }
     connection.prepare_cached("DELETE FROM reject WHERE rejected_second < ?1")?.execute([kept_from.days])?;
     Ok(lessened)

@@ -25,7 +25,7 @@ use super::fault::Fault;
 pub(super) const APPLICATION_ID: i64 = 0x5447_4C44;
 
 /// `MIGRATIONS[v]` makes a ledger of schema `v + 1` from one of schema `v`; schema 0 is an empty file.
-const MIGRATIONS: &[&str] = &[SCHEMA_1];
+const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2];
 
 /// The schema that this program reads and writes.
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -118,6 +118,20 @@ CREATE TABLE request (
     generation INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX request_by_customer ON request (customer, time_nanos);
+";
+
+// Cells that the store does not have as they are now (`unpublished`), in the order of the cells. `since_commit`: the first commit that is not published; `last_commit`: the newest
+// one that changed the cell.
+const SCHEMA_2: &str = "
+CREATE TABLE unpublished (
+    kind INTEGER NOT NULL,
+    start_second INTEGER NOT NULL,
+    customer INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    since_commit INTEGER NOT NULL,
+    last_commit INTEGER NOT NULL,
+    PRIMARY KEY (kind, start_second, customer, source)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What a file says about itself.

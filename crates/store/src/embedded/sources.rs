@@ -46,6 +46,11 @@ impl Sources {
         number_of(index)
     }
 
+    /// The number of a source that is durable.
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
+        self.names[..self.durable].iter().position(|known| known == name).map(number_of)
+    }
+
     /// The name of a source.
     pub(super) fn name(&self, number: i64) -> Option<&str> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;

@@ -129,6 +129,8 @@ pub struct LedgerOptions {
     pub raw_requests_max: u64,
     /// Raw requests with an older time are not kept.
     pub raw_requests_age: Duration,
+    /// Cells that change are marked until they are published elsewhere ([`super::Unpublished`]); what is not published pays nothing.
+    pub publishes_cells: bool,
 }
 
 /// Totals since the ledger was made, across restarts.

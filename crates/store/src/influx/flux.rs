@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use stats::TimeRange;
 
-use super::schema::{generations, processors, requests};
+use super::schema::{generations, processors, requests, statistics};
 
 /// The first and last second that InfluxDB's nanoseconds can reach.
 const TIME_MIN_SECOND: i64 = -9_223_372_036;
@@ -136,17 +136,100 @@ points()
     )
 }
 
+/// The names of the values of a run of windows: its beginning, its end, its kind.
+pub(super) const RUNS: [(&str, &str, &str); 3] =
+    [("start0", "stop0", "window0"), ("start1", "stop1", "window1"), ("start2", "stop2", "window2")];
+
+/// The statistics of up to three runs of windows ([`RUNS`]) of `params.customer` or of all customers together: one row for each window and source. The engine finds them by
+/// their series and times, and reads nothing else.
+pub(super) fn cells_script(runs: usize, one_customer: bool) -> String {
+    let (window, blob) = (statistics::WINDOW, statistics::BLOB);
+    let (measurement, whose) = if one_customer {
+        (statistics::MEASUREMENT, format!(" and r.{} == params.customer", statistics::CUSTOMER_ID))
+    } else {
+        (statistics::ALL_MEASUREMENT, String::new())
+    };
+    let mut script = format!(
+        r#"// tailgauge: statistics of windows
+cells = (start, stop, window) => from(bucket: params.bucket)
+    |> range(start: start, stop: stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == "{blob}" and r.{window} == window{whose})
+    |> keep(columns: ["_time", "_value"])
+"#
+    );
+    for (start, stop, window) in &RUNS[..runs] {
+        script.push_str(&format!(
+            "\ncells(start: params.{start}, stop: params.{stop}, window: params.{window})\n    |> yield(name: \"{window}\")\n"
+        ));
+    }
+    script
+}
+
+/// All customers by their days: how many requests of each, and the second of the newest.
+pub(super) fn customers_of_days_script() -> String {
+    let (measurement, customer_id) = (statistics::MEASUREMENT, statistics::CUSTOMER_ID);
+    let (window, day) = (statistics::WINDOW, statistics::DAY);
+    let (requests, last_seen) = (statistics::REQUESTS, statistics::LAST_SEEN_S);
+    format!(
+        r#"// tailgauge: customers of days
+days = (field) => from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == field and r.{window} == "{day}")
+    |> group(columns: ["{customer_id}"])
+
+days(field: "{requests}")
+    |> sum()
+    |> yield(name: "{REQUESTS}")
+
+days(field: "{last_seen}")
+    |> max()
+    |> keep(columns: ["{customer_id}", "_value"])
+    |> yield(name: "{LAST}")
+"#
+    )
+}
+
+/// The first line of the question whether a source has any request.
+pub(super) const HAS_REQUESTS_MARK: &str = "// tailgauge: any request of a source";
+
+/// The first request of `params.source` (of the default log, which carries no source, with `main`), if there is one.
+pub(super) fn has_requests_script(main: bool) -> String {
+    let (measurement, source, field) = (requests::MEASUREMENT, requests::SOURCE, requests::STATUS_CODE);
+    let whose = if main { format!("not exists r.{source}") } else { format!("r.{source} == params.source") };
+    format!(
+        r#"{HAS_REQUESTS_MARK}
+from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == "{field}" and {whose})
+    |> group()
+    |> first()
+    |> keep(columns: ["_time"])
+"#
+    )
+}
+
+/// The names of all sources that carry one in their requests. Looked up in the index; no request is read.
+pub(super) fn sources_script() -> String {
+    let (measurement, source) = (requests::MEASUREMENT, requests::SOURCE);
+    format!(
+        r#"// tailgauge: sources of requests
+import "influxdata/influxdb/schema"
+
+schema.tagValues(bucket: params.bucket, tag: "{source}", predicate: (r) => r._measurement == "{measurement}", start: params.start, stop: params.stop)
+"#
+    )
+}
+
 /// The newest heartbeat of each source: when, and what it said.
 pub(super) fn freshness_script() -> String {
     let (measurement, source) = (processors::MEASUREMENT, processors::SOURCE);
-    let (heartbeat, as_of) = (processors::HEARTBEAT_US, processors::AS_OF_US);
     format!(
         r#"// tailgauge: freshness
 from(bucket: params.bucket)
     |> range(start: params.start, stop: params.stop)
-    |> filter(fn: (r) => r._measurement == "{measurement}" and (r._field == "{heartbeat}" or r._field == "{as_of}"))
+    |> filter(fn: (r) => r._measurement == "{measurement}")
     |> last()
-    |> keep(columns: ["{source}", "_field", "_value"])
+    |> keep(columns: ["{source}", "_field", "_time", "_value"])
 "#
     )
 }

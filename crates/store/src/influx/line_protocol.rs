@@ -3,10 +3,13 @@
 //! Whatever a [`Record`](logline::Record) can hold comes out as exactly one line that InfluxDB takes, and reads back as it was: control characters and
 //! trailing backslashes (which line protocol cannot carry) are ruled out by the record's own types.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use logline::Latency;
+use stats::WindowKind;
 
-use super::schema::{generations, processors, requests, source_value};
-use crate::{Owner, PlacedRequest, StoredGeneration};
+use super::schema::{generations, processors, requests, source_value, statistics};
+use crate::{Owner, PlacedRequest, Statistics, StatisticsCell, StoredGeneration};
 
 /// The parts of a request's line that never change, joined at compile time: one copy each instead of one for each name.
 mod part {
@@ -278,13 +281,71 @@ pub(super) fn push_owner(owner: &Owner, body: &mut Vec<u8>) {
     body.push(b',');
     push_integer_field(body, processors::COMMIT, i64::try_from(owner.commit).unwrap_or(i64::MAX));
     body.push(b',');
+    let (worth, as_of_micros, quarters_from_second, days_from_second) = match owner.statistics {
+        Statistics::NeedRebuild => (processors::NEED_REBUILD, None, 0, 0),
+        Statistics::Incomplete => (processors::INCOMPLETE, None, 0, 0),
+        Statistics::Published { as_of_micros, quarters_from_second, days_from_second } => {
+            (processors::PUBLISHED, as_of_micros, quarters_from_second, days_from_second)
+        }
+    };
+    push_integer_field(body, processors::DAYS_FROM_S, days_from_second);
+    body.push(b',');
     push_integer_field(body, processors::HEARTBEAT_US, owner.heartbeat_micros);
     body.push(b',');
     push_string_field(body, processors::LEDGER, &owner.ledger);
     body.push(b',');
+    push_integer_field(body, processors::QUARTERS_FROM_S, quarters_from_second);
+    body.push(b',');
     push_name(body, processors::RELEASED);
-    push_name(body, if owner.released { "=true" } else { "=false" });
+    push_name(body, if owner.released { "=true," } else { "=false," });
+    push_string_field(body, processors::STATISTICS, worth);
+    body.push(b',');
+    let as_of_micros = as_of_micros.unwrap_or(processors::AS_OF_UNKNOWN);
+    push_integer_field(body, processors::STATISTICS_AS_OF_US, as_of_micros);
     push_time(body, owner.mark_nanos);
+}
+
+/// Appends the line of a window's statistics.
+pub(super) fn push_statistics(point: &StatisticsCell, body: &mut Vec<u8>) {
+    match &point.customer {
+        Some(customer) => {
+            push_name(body, statistics::MEASUREMENT);
+            push_tag(body, statistics::CUSTOMER_ID, customer);
+        }
+        None => push_name(body, statistics::ALL_MEASUREMENT),
+    }
+    push_tag(body, statistics::SOURCE, &source_value(&point.source));
+    push_tag(body, statistics::WINDOW, window_value(point.window.kind));
+    body.push(b' ');
+    let cell = &point.cell;
+    let integer = |body: &mut Vec<u8>, key: &'static str, value: u64| {
+        push_integer_field(body, key, i64::try_from(value).unwrap_or(i64::MAX));
+        body.push(b',');
+    };
+    for (name, requests) in statistics::CLASSES.into_iter().zip(cell.classes) {
+        integer(body, name, requests);
+    }
+    push_string_field(body, statistics::BLOB, &BASE64.encode(&point.blob));
+    body.push(b',');
+    if let Some(second) = point.last_seen_second.filter(|_| point.window.kind == WindowKind::Day) {
+        push_integer_field(body, statistics::LAST_SEEN_S, second);
+        body.push(b',');
+    }
+    integer(body, statistics::MAX_US, cell.latency_max_micros);
+    integer(body, statistics::REQUESTS, cell.requests);
+    integer(body, statistics::SUCCESSES, cell.successes);
+    integer(body, statistics::SUM_US, cell.latency_sum_micros);
+    body.pop();
+    push_time(body, point.window.start_second.saturating_mul(1_000_000_000));
+}
+
+/// A kind of window as the value of its tag.
+pub(super) fn window_value(kind: WindowKind) -> &'static str {
+    match kind {
+        WindowKind::Day => statistics::DAY,
+        WindowKind::Quarter => statistics::QUARTER,
+        WindowKind::Minute => unreachable!("minutes stay in the ledger"),
+    }
 }
 
 /// A name of the schema, which needs no escape.

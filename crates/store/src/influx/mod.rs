@@ -6,6 +6,7 @@
 mod config;
 mod csv;
 mod flux;
+mod heartbeats;
 mod http;
 mod line_protocol;
 mod prepare;

@@ -1,20 +1,27 @@
-//! The side that answers: statistics from the raw requests, one question per answer. What the storage engine can count it counts; latencies come as they are, and
-//! are counted here by the same histogram as in the ledger, so that both stores give equal answers to the last digit. Nothing here knows HTTP or CSV.
+//! The side that answers, one question per answer: from the statistics that processors publish, and where these do not hold everything, from the raw requests. Of those the storage engine counts
+//! what it can; latencies come as they are, and are counted here by the same histogram as in the ledger, so that all give equal answers to the last digit. Never a part of both: nothing can be
+//! counted twice. Nothing here knows HTTP or CSV.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use logline::LATENCY_MAX_MICROS;
-use stats::{Cell, SECONDS_PER_DAY};
+use stats::{Cell, SECONDS_PER_DAY, TimeRange};
 
 use super::config::{ConfigError, InfluxConfig};
 use super::csv::{AnswerError, Row};
 use super::flux::{self, Params};
+use super::heartbeats::{CellsState, Heartbeats, Said};
 use super::http::Http;
+use super::line_protocol::window_value;
 use super::query::{AskError, ask};
-use super::schema::{processors, requests};
+use super::registry::has_requests;
+use super::schema::requests;
 use crate::{
     CustomerRow, CustomersPage, CustomersQuery, DataVersion, DayStats, Freshness, Method, ReadError, Stats,
     StatsQuery, StatsStore,
@@ -30,20 +37,35 @@ pub struct InfluxStats {
     retention: Option<Duration>,
     scripts: Arc<Scripts>,
     clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
-    /// The freshness that was last read, and when: true of every answer that is asked for after it.
-    last_freshness: Arc<Mutex<Option<(SystemTime, Freshness)>>>,
+    /// What processors last said, and when it was read: true of every answer that is asked for after it.
+    last_said: Arc<Mutex<Option<(SystemTime, Said)>>>,
+    /// The sources that have requests, and when they were looked up. Locked while they are: one looks, the others wait for it.
+    sources: Arc<tokio::sync::Mutex<Option<LookedUp>>>,
+    raw_questions: Arc<AtomicU64>,
 }
+
+/// Names, and when they were looked up.
+type LookedUp = (SystemTime, BTreeSet<String>);
 
 #[derive(Debug)]
 struct Scripts {
     one_customer: String,
     all_customers: String,
     customers: String,
+    /// By the number of runs of windows, from one.
+    cells_of_one: [String; 3],
+    cells_of_all: [String; 3],
+    customers_of_days: String,
+    sources: String,
     freshness: String,
 }
 
 /// How long a freshness may serve for further answers: it is true of them, only older than it need be.
 const FRESHNESS_KEPT: Duration = Duration::from_millis(500);
+/// How often it is looked up which sources have requests: one that no processor speaks for has no statistics, so answers must be made from the requests.
+const SOURCES_KEPT: Duration = Duration::from_secs(60);
+/// How long answers hold that are made from statistics, which processors publish once a second; those made from requests cost more, and hold a second.
+const CELLS_VERSION_MILLIS: u128 = 250;
 
 impl InfluxStats {
     /// Answers from the InfluxDB in `config`. Asks nothing yet. Errors name the setting that cannot work.
@@ -69,10 +91,16 @@ impl InfluxStats {
                 one_customer: flux::stats_script(true),
                 all_customers: flux::stats_script(false),
                 customers: flux::customers_script(),
+                cells_of_one: [1, 2, 3].map(|runs| flux::cells_script(runs, true)),
+                cells_of_all: [1, 2, 3].map(|runs| flux::cells_script(runs, false)),
+                customers_of_days: flux::customers_of_days_script(),
+                sources: flux::sources_script(),
                 freshness: flux::freshness_script(),
             }),
             clock: Arc::new(clock),
-            last_freshness: Arc::default(),
+            last_said: Arc::default(),
+            sources: Arc::default(),
+            raw_questions: Arc::default(),
         })
     }
 
@@ -91,47 +119,88 @@ impl InfluxStats {
         stats::first_kept_second(i64::try_from(since.as_secs()).unwrap_or(i64::MAX), self.retention)
     }
 
-    async fn ask_freshness(&self) -> Result<Freshness, ReadError> {
+    async fn ask_said(&self) -> Result<Said, ReadError> {
         let asked = (self.clock)();
         let mut heartbeats = Heartbeats::default();
         let params = Params::default().every_second();
         self.ask(&self.scripts.freshness, params, |row| heartbeats.take(row)).await?;
-        let freshness = heartbeats.freshness();
-        *self.last_freshness.lock().unwrap_or_else(PoisonError::into_inner) = Some((asked, freshness));
-        Ok(freshness)
+        let mut said = Said { requests: heartbeats.freshness(), cells: heartbeats.cells() };
+        if said.cells.is_some() || heartbeats.is_empty() {
+            let spoken_for = self.all_are_spoken_for(&heartbeats).await?;
+            // Where nothing is stored there is nothing to look through.
+            said.cells =
+                said.cells.or(heartbeats.is_empty().then_some(CellsState::NOTHING)).filter(|_| spoken_for);
+        }
+        *self.last_said.lock().unwrap_or_else(PoisonError::into_inner) = Some((asked, said));
+        Ok(said)
     }
 
-    /// A freshness that was read before this moment. It must not be read after the requests, nor along with them: a batch could be stored in between, and the
+    /// What was said before this moment. It must not be read after the requests or statistics, nor along with them: a batch could be stored in between, and the
     /// answer would claim lines that it does not have.
-    async fn freshness_before_now(&self) -> Result<Freshness, ReadError> {
-        let last = *self.last_freshness.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = (self.clock)();
-        match last {
-            Some((asked, freshness)) if now.duration_since(asked).is_ok_and(|age| age <= FRESHNESS_KEPT) => {
-                Ok(freshness)
-            }
-            _ => self.ask_freshness().await,
+    async fn said_before_now(&self) -> Result<Said, ReadError> {
+        match self.last_said() {
+            Some((asked, said)) if self.is_younger(asked, FRESHNESS_KEPT) => Ok(said),
+            _ => self.ask_said().await,
         }
     }
-}
 
-impl StatsStore for InfluxStats {
-    /// The clock's whole second: InfluxDB has no number that grows with every write.
-    async fn version(&self) -> Result<DataVersion, ReadError> {
-        let since = (self.clock)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Ok(DataVersion(since.as_secs()))
+    fn last_said(&self) -> Option<(SystemTime, Said)> {
+        *self.last_said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn version_with_freshness(&self) -> Result<(DataVersion, Freshness), ReadError> {
-        Ok((self.version().await?, Freshness::default()))
+    fn is_younger(&self, then: SystemTime, age: Duration) -> bool {
+        (self.clock)().duration_since(then).is_ok_and(|past| past <= age)
     }
 
-    async fn freshness(&self) -> Result<Freshness, ReadError> {
-        self.ask_freshness().await
+    /// Whether every source that has requests has a processor's word.
+    async fn all_are_spoken_for(&self, heartbeats: &Heartbeats) -> Result<bool, ReadError> {
+        let mut sources = self.sources.lock().await;
+        let kept = |found: &BTreeSet<String>| if found.is_empty() { FRESHNESS_KEPT } else { SOURCES_KEPT };
+        if sources.as_ref().is_none_or(|(looked, found)| !self.is_younger(*looked, kept(found))) {
+            let looked = (self.clock)();
+            let mut found = BTreeSet::new();
+            self.ask(&self.scripts.sources, Params::default().every_second(), |row| {
+                found.insert(row.require("_value")?.to_owned());
+                Ok(())
+            })
+            .await?;
+            let main = requests::MAIN_SOURCE;
+            // Its requests carry no name that could be looked up.
+            if !heartbeats.sources().any(|source| source == main)
+                && has_requests(&self.http, &self.org, &self.bucket, main).await?
+            {
+                found.insert(main.to_owned());
+            }
+            *sources = Some((looked, found));
+        }
+        let (_, found) = sources.as_ref().expect("just looked up");
+        Ok(found.iter().all(|found| heartbeats.sources().any(|source| source == found)))
     }
 
-    async fn stats(&self, query: &StatsQuery) -> Result<Stats, ReadError> {
-        let freshness = self.freshness_before_now().await?;
+    /// Statistics from the cells of the windows that tile the range.
+    async fn stats_of_cells(&self, query: &StatsQuery, state: CellsState) -> Result<Stats, ReadError> {
+        let range = flux::reachable(query.range).unwrap_or(TimeRange { from_second: 0, to_second: 0 });
+        let (runs, covered) = range.tile(state.quarters_from_second);
+        let mut days = Days::default();
+        if !runs.is_empty() {
+            let mut params = Params::default();
+            for ((kind, from, to), (start, stop, window)) in runs.iter().zip(flux::RUNS) {
+                params = params.second(start, *from).second(stop, *to).text(window, window_value(*kind));
+            }
+            let (script, params) = match &query.customer {
+                Some(id) => (&self.scripts.cells_of_one[runs.len() - 1], params.text("customer", id)),
+                None => (&self.scripts.cells_of_all[runs.len() - 1], params),
+            };
+            self.ask(script, params, |row| days.take_cell(row)).await?;
+        }
+        let (total, daily) = days.summaries();
+        // What InfluxDB cannot reach has no windows: it is covered, by nothing.
+        let covered = if range == query.range { covered } else { query.range };
+        Ok(Stats { total, daily, covered, method: Method::Cells, freshness: state.freshness })
+    }
+
+    /// Statistics from every single request of the range.
+    async fn stats_of_requests(&self, query: &StatsQuery, freshness: Freshness) -> Result<Stats, ReadError> {
         let mut days = Days::default();
         // An empty range is an error in Flux and holds nothing.
         if let Some(range) = flux::reachable(query.range) {
@@ -140,17 +209,61 @@ impl StatsStore for InfluxStats {
                 Some(id) => (&self.scripts.one_customer, params.text("customer", id)),
                 None => (&self.scripts.all_customers, params),
             };
+            self.raw_questions.fetch_add(1, Ordering::Relaxed);
             self.ask(script, params, |row| days.take(row)).await?;
         }
         let (total, daily) = days.summaries();
         Ok(Stats { total, daily, covered: query.range, method: Method::Raw, freshness })
     }
+}
+
+impl StatsStore for InfluxStats {
+    /// The clock: InfluxDB has no number that grows with every write.
+    async fn version(&self) -> Result<DataVersion, ReadError> {
+        let since = (self.clock)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let holds = self.last_said().is_some_and(|(_, said)| said.cells.is_some());
+        let unit = if holds { CELLS_VERSION_MILLIS } else { 1000 };
+        Ok(DataVersion(u64::try_from(since.as_millis() / unit).unwrap_or(u64::MAX)))
+    }
+
+    async fn version_with_freshness(&self) -> Result<(DataVersion, Freshness), ReadError> {
+        Ok((self.version().await?, Freshness::default()))
+    }
+
+    async fn freshness(&self) -> Result<Freshness, ReadError> {
+        let said = self.ask_said().await?;
+        Ok(said.cells.map_or(said.requests, |cells| cells.freshness))
+    }
+
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, ReadError> {
+        let said = self.said_before_now().await?;
+        match said.cells {
+            // What the bucket is about to drop has no statistics any more; the requests that are left of it can be counted.
+            Some(state) if query.range.from_second.max(0) >= state.days_from_second => {
+                self.stats_of_cells(query, state).await
+            }
+            _ => self.stats_of_requests(query, said.requests).await,
+        }
+    }
+
+    fn raw_questions(&self) -> u64 {
+        self.raw_questions.load(Ordering::Relaxed)
+    }
 
     async fn customers(&self, query: &CustomersQuery) -> Result<CustomersPage, ReadError> {
-        let freshness = self.freshness_before_now().await?;
+        let said = self.said_before_now().await?;
         let mut found: BTreeMap<String, (u64, i64)> = BTreeMap::new();
-        let params = Params::default().second("start", self.first_kept_second()).second("stop", i64::MAX);
-        self.ask(&self.scripts.customers, params, |row| {
+        let days_from = said.cells.map_or(i64::MIN, |cells| cells.days_from_second);
+        let start = self.first_kept_second().max(if days_from > 0 { days_from } else { i64::MIN });
+        let params = Params::default().second("start", start).second("stop", i64::MAX);
+        let (script, freshness) = match said.cells {
+            Some(state) => (&self.scripts.customers_of_days, state.freshness),
+            None => {
+                self.raw_questions.fetch_add(1, Ordering::Relaxed);
+                (&self.scripts.customers, said.requests)
+            }
+        };
+        self.ask(script, params, |row| {
             let id = row.require(requests::CUSTOMER_ID)?;
             if query.after.as_deref().is_some_and(|after| id <= after) {
                 return Ok(());
@@ -161,6 +274,7 @@ impl StatsStore for InfluxStats {
             };
             match row.result() {
                 flux::REQUESTS => entry.0 += row.parse::<u64>("_value")?,
+                _ if said.cells.is_some() => entry.1 = entry.1.max(row.parse("_value")?),
                 _ => entry.1 = entry.1.max(row.time("_time")?.0),
             }
             Ok(())
@@ -194,7 +308,7 @@ impl fmt::Debug for InfluxStats {
 /// Days in the making: the counts and latencies of an answer's rows, which come in any order.
 #[derive(Debug, Default)]
 struct Days {
-    /// By the day's first second. The status classes of these cells are not asked for, and not shown.
+    /// By the day's first second. The status classes of cells made from requests are not asked for, and not shown.
     cells: BTreeMap<i64, Cell>,
     /// The day of the last row and its date as text: rows of a day follow each other.
     last_date: (String, i64),
@@ -216,6 +330,21 @@ impl Days {
             cell.latency_max_micros = cell.latency_max_micros.max(micros);
             cell.histogram.observe(micros);
         }
+        Ok(())
+    }
+
+    /// Adds the cell of a window and source.
+    fn take_cell(&mut self, row: &Row<'_>) -> Result<(), AnswerError> {
+        let day = self.day_of(row)?;
+        let malformed = |why: &dyn fmt::Display| {
+            AnswerError::Malformed(format!(
+                "the statistics of a window at {}: {why}",
+                row.get("_time").unwrap_or_default()
+            ))
+        };
+        let blob = BASE64.decode(row.require("_value")?).map_err(|error| malformed(&error))?;
+        let cell = Cell::decode(&blob).map_err(|error| malformed(&error))?;
+        self.cells.entry(day).or_default().merge(&cell);
         Ok(())
     }
 
@@ -262,45 +391,6 @@ fn micros(seconds: f64) -> Result<u64, AnswerError> {
     Ok(micros)
 }
 
-/// The last heartbeats of all sources.
-#[derive(Debug, Default)]
-struct Heartbeats {
-    by_source: BTreeMap<String, Heartbeat>,
-}
-
-#[derive(Debug, Default)]
-struct Heartbeat {
-    at_micros: Option<i64>,
-    as_of_micros: Option<i64>,
-}
-
-impl Heartbeats {
-    fn take(&mut self, row: &Row<'_>) -> Result<(), AnswerError> {
-        let heartbeat = self.by_source.entry(row.require(processors::SOURCE)?.to_owned()).or_default();
-        match row.require("_field")? {
-            processors::HEARTBEAT_US => heartbeat.at_micros = Some(row.parse("_value")?),
-            _ => heartbeat.as_of_micros = Some(row.parse("_value")?),
-        }
-        Ok(())
-    }
-
-    /// The least of the sources that were alive on the last day that any was: a log that was given up long ago holds nothing back, and after a long stop the answer is
-    /// still the instant of the stop.
-    fn freshness(&self) -> Freshness {
-        const DAY_MICROS: i64 = SECONDS_PER_DAY * 1_000_000;
-        let newest =
-            self.by_source.values().filter_map(|heartbeat| heartbeat.at_micros).max().unwrap_or(i64::MIN);
-        let alive = self.by_source.values().filter(|heartbeat| {
-            heartbeat.at_micros.is_some_and(|at| at >= newest.saturating_sub(DAY_MICROS))
-        });
-        let as_of: Option<Vec<i64>> = alive
-            .map(|heartbeat| heartbeat.as_of_micros.filter(|as_of| *as_of != processors::AS_OF_UNKNOWN))
-            .collect();
-        // A source that cannot say yet leaves all of it unsaid.
-        Freshness { as_of_micros: as_of.and_then(|as_of| as_of.into_iter().min()) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,24 +418,5 @@ mod tests {
             let text = format!("{}.{:06}", micros_in / 1_000_000, micros_in % 1_000_000);
             assert_eq!(micros(text.parse().expect("a number")), Ok(micros_in));
         }
-    }
-
-    #[test]
-    fn freshness_is_the_least_of_the_sources_of_the_last_day() {
-        const HOUR: i64 = 3_600_000_000;
-        let check = |sources: &[(i64, Option<i64>)], expected: Option<i64>| {
-            let mut heartbeats = Heartbeats::default();
-            for (index, (at, as_of)) in sources.iter().enumerate() {
-                let heartbeat = Heartbeat { at_micros: Some(*at), as_of_micros: *as_of };
-                heartbeats.by_source.insert(index.to_string(), heartbeat);
-            }
-            assert_eq!(heartbeats.freshness().as_of_micros, expected, "{sources:?}");
-        };
-        check(&[], None);
-        check(&[(50 * HOUR, Some(49 * HOUR))], Some(49 * HOUR));
-        check(&[(50 * HOUR, Some(49 * HOUR)), (40 * HOUR, Some(39 * HOUR))], Some(39 * HOUR));
-        check(&[(50 * HOUR, Some(49 * HOUR)), (20 * HOUR, Some(19 * HOUR))], Some(49 * HOUR));
-        check(&[(50 * HOUR, Some(49 * HOUR)), (50 * HOUR, Some(processors::AS_OF_UNKNOWN))], None);
-        check(&[(50 * HOUR, None)], None);
     }
 }

@@ -7,8 +7,8 @@ use super::csv::{AnswerError, Row};
 use super::flux::{self, Params};
 use super::http::Http;
 use super::query::{AskError, ask};
-use super::schema::{generations, processors, source_value};
-use crate::{KeyStart, Owner, StoredGeneration};
+use super::schema::{generations, processors, requests, source_value};
+use crate::{KeyStart, Owner, Statistics, StoredGeneration};
 
 /// All generations of a source, in the order in which they were first seen.
 pub(super) async fn read_generations(
@@ -87,6 +87,23 @@ fn params(bucket: &str, source: &str) -> Params {
         .second("stop", i64::MAX)
 }
 
+/// Whether a source has any request.
+pub(super) async fn has_requests(
+    http: &Http,
+    org: &str,
+    bucket: &str,
+    source: &str,
+) -> Result<bool, AskError> {
+    let script = flux::has_requests_script(source == requests::MAIN_SOURCE);
+    let mut found = false;
+    ask(http, org, &script, params(bucket, source), |_| {
+        found = true;
+        Ok(())
+    })
+    .await?;
+    Ok(found)
+}
+
 /// The fields of an owner's point, each of which is a row.
 #[derive(Debug, Default)]
 struct OwnerFields {
@@ -95,7 +112,53 @@ struct OwnerFields {
     heartbeat_micros: Option<i64>,
     as_of_micros: Option<i64>,
     released: Option<bool>,
+    statistics: StatisticsFields,
     mark_nanos: Option<i64>,
+}
+
+/// The fields of a statement that tell what the statistics are worth.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StatisticsFields {
+    worth: Option<String>,
+    as_of_micros: Option<i64>,
+    quarters_from_second: Option<i64>,
+    days_from_second: Option<i64>,
+}
+
+impl StatisticsFields {
+    /// Takes one of these fields; false if it is another one.
+    pub(super) fn take(&mut self, field: &str, row: &Row<'_>) -> Result<bool, AnswerError> {
+        match field {
+            processors::STATISTICS => self.worth = Some(row.require("_value")?.to_owned()),
+            processors::STATISTICS_AS_OF_US => self.as_of_micros = Some(row.parse("_value")?),
+            processors::QUARTERS_FROM_S => self.quarters_from_second = Some(row.parse("_value")?),
+            processors::DAYS_FROM_S => self.days_from_second = Some(row.parse("_value")?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(worth: &str, as_of_micros: i64, from_second: i64) -> Self {
+        Self {
+            worth: Some(worth.to_owned()),
+            as_of_micros: Some(as_of_micros),
+            quarters_from_second: Some(from_second),
+            days_from_second: Some(from_second / 2),
+        }
+    }
+
+    /// What they are worth. A statement that does not say, or says what we do not know, vouches for nothing.
+    pub(super) fn statistics(&self) -> Statistics {
+        match (self.worth.as_deref(), self.quarters_from_second, self.days_from_second) {
+            (Some(processors::PUBLISHED), Some(quarters_from_second), Some(days_from_second)) => {
+                let as_of_micros = self.as_of_micros.filter(|as_of| *as_of != processors::AS_OF_UNKNOWN);
+                Statistics::Published { as_of_micros, quarters_from_second, days_from_second }
+            }
+            (Some(processors::INCOMPLETE), ..) => Statistics::Incomplete,
+            _ => Statistics::NeedRebuild,
+        }
+    }
 }
 
 impl OwnerFields {
@@ -108,7 +171,7 @@ impl OwnerFields {
             processors::AS_OF_US => self.as_of_micros = Some(row.parse("_value")?),
             processors::RELEASED => self.released = Some(row.parse("_value")?),
             // A later version may say more.
-            _ => {}
+            field => drop(self.statistics.take(field, row)?),
         }
         Ok(())
     }
@@ -122,6 +185,7 @@ impl OwnerFields {
             heartbeat_micros: self.heartbeat_micros?,
             as_of_micros: self.as_of_micros.filter(|as_of| *as_of != processors::AS_OF_UNKNOWN),
             released: self.released?,
+            statistics: self.statistics.statistics(),
             mark_nanos: self.mark_nanos?,
         })
     }

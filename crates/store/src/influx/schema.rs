@@ -53,6 +53,40 @@ pub(super) mod generations {
     pub(in crate::influx) const START: &str = "start";
 }
 
+/// The statistics: one point for each customer, source and window, at the window's first instant, overwritten in place by the running totals.
+pub(super) mod statistics {
+    /// Measurement: of one customer.
+    pub(in crate::influx) const MEASUREMENT: &str = "api_stats";
+    /// Measurement: of all customers together, without the tag [`CUSTOMER_ID`]. One of its own, so that no customer's id can be taken for it, and a sum over all customers of
+    /// [`MEASUREMENT`] counts nothing twice.
+    pub(in crate::influx) const ALL_MEASUREMENT: &str = "api_stats_all";
+    /// Tag: the customer's id.
+    pub(in crate::influx) const CUSTOMER_ID: &str = "customer_id";
+    /// Tag: the log's source, `main` too.
+    pub(in crate::influx) const SOURCE: &str = "source";
+    /// Tag: [`QUARTER`] or [`DAY`].
+    pub(in crate::influx) const WINDOW: &str = "window";
+    /// Fields: requests by status class, integers, 1xx to 5xx.
+    pub(in crate::influx) const CLASSES: [&str; 5] = ["c1", "c2", "c3", "c4", "c5"];
+    /// Field: the ledger's blob in base64: all of the other fields and the histogram. The only one that answers are made of.
+    pub(in crate::influx) const BLOB: &str = "h";
+    /// Field: the second of the customer's newest request, integer; only in the days of customers, and only in the day that it lies in.
+    pub(in crate::influx) const LAST_SEEN_S: &str = "last_seen_s";
+    /// Field: the greatest latency in microseconds, integer.
+    pub(in crate::influx) const MAX_US: &str = "max_us";
+    /// Field: requests, integer.
+    pub(in crate::influx) const REQUESTS: &str = "n";
+    /// Field: requests with a status from 200 to 399, integer.
+    pub(in crate::influx) const SUCCESSES: &str = "ok";
+    /// Field: sum of the latencies in microseconds, integer.
+    pub(in crate::influx) const SUM_US: &str = "sum_us";
+
+    /// A quarter of an hour.
+    pub(in crate::influx) const QUARTER: &str = "15m";
+    /// A day, UTC.
+    pub(in crate::influx) const DAY: &str = "1d";
+}
+
 /// Who writes a source's points: statements of processors. A heartbeat overwrites the one before it for a while, then leaves it as it is and goes on behind it, so that a store
 /// that lost something is found out: it no longer knows a statement that it once confirmed.
 pub(super) mod processors {
@@ -71,6 +105,21 @@ pub(super) mod processors {
     pub(in crate::influx) const LEDGER: &str = "ledger";
     /// Field: it stopped cleanly, boolean.
     pub(in crate::influx) const RELEASED: &str = "released";
+    /// Field: what the statistics of the source are worth, string: [`PUBLISHED`], [`INCOMPLETE`] or [`NEED_REBUILD`].
+    pub(in crate::influx) const STATISTICS: &str = "statistics";
+    /// Field: until when everything readable is in the statistics, microseconds since 1970, integer; [`AS_OF_UNKNOWN`] as above. Always written.
+    pub(in crate::influx) const STATISTICS_AS_OF_US: &str = "statistics_as_of_us";
+    /// Field: days from this second on are complete, integer; 0 where the bucket took all of their windows. Always written.
+    pub(in crate::influx) const DAYS_FROM_S: &str = "days_from_s";
+    /// Field: quarter-hours from this second on are complete, integer. Always written.
+    pub(in crate::influx) const QUARTERS_FROM_S: &str = "quarters_from_s";
+
+    /// All that the source's ledger has counted is in [`super::statistics`].
+    pub(in crate::influx) const PUBLISHED: &str = "published";
+    /// Not all of it is yet.
+    pub(in crate::influx) const INCOMPLETE: &str = "incomplete";
+    /// Another ledger has counted a part of the source.
+    pub(in crate::influx) const NEED_REBUILD: &str = "need_rebuild";
 
     /// See [`AS_OF_US`].
     pub(in crate::influx) const AS_OF_UNKNOWN: i64 = -1;

@@ -283,6 +283,16 @@ pub fn customers_script() -> String {
     super::flux::customers_script()
 }
 
+/// The script that asks for the statistics of runs of windows, to be looked at by a profiler.
+pub fn cells_script(runs: usize, one_customer: bool) -> String {
+    super::flux::cells_script(runs, one_customer)
+}
+
+/// The script that asks for the customers of days, to be looked at by a profiler.
+pub fn customers_of_days_script() -> String {
+    super::flux::customers_of_days_script()
+}
+
 /// CSV without annotations: tables, each with its own header, apart by empty lines.
 fn rows(text: &str) -> Vec<BTreeMap<String, String>> {
     let mut rows = Vec::new();

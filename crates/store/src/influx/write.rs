@@ -12,7 +12,9 @@ use reqwest::{Method, StatusCode};
 use super::config::{ConfigError, InfluxConfig};
 use super::http::Http;
 use super::{line_protocol, prepare, registry, stored, trouble};
-use crate::{AcknowledgedRequest, Owner, PlacedRequest, RequestStore, StoredGeneration, Trouble};
+use crate::{
+    AcknowledgedRequest, Owner, PlacedRequest, RequestStore, StatisticsCell, StoredGeneration, Trouble,
+};
 
 /// InfluxDB 2 as the processor sees it.
 #[derive(Debug)]
@@ -62,10 +64,7 @@ impl InfluxRequests {
     /// Points of our own, which no line of a log is to blame for.
     async fn post_own(&self, body: Vec<u8>) -> Result<(), Trouble> {
         self.post(Bytes::from(body)).await.map_err(|trouble| match trouble {
-            Trouble::Refused { why } | Trouble::TooLarge { why } => Trouble::Misconfigured {
-                why,
-                fix: "the store does not take our own points (api_log_generations, api_processors); use another bucket, or INFLUXDB_WRITE_ONLY=true for a store that only takes requests".to_owned(),
-            },
+            Trouble::Refused { why } | Trouble::TooLarge { why } => own_refused(why),
             other => other,
         })
     }
@@ -153,9 +152,34 @@ impl RequestStore for InfluxRequests {
         self.post_own(body).await
     }
 
+    async fn has_requests(&self, source: &str) -> Result<bool, Trouble> {
+        if self.config.write_only {
+            return Ok(false);
+        }
+        Ok(registry::has_requests(&self.http, &self.config.org, &self.config.bucket, source).await?)
+    }
+
+    async fn publish_statistics(&self, cells: &[StatisticsCell]) -> Result<(), Trouble> {
+        if self.config.write_only || cells.is_empty() {
+            return Ok(());
+        }
+        let mut body = Vec::new();
+        cells.iter().for_each(|cell| line_protocol::push_statistics(cell, &mut body));
+        match self.post(Bytes::from(body)).await {
+            Err(Trouble::Refused { why }) => Err(own_refused(why)),
+            answer => answer,
+        }
+    }
+
     fn describe(&self) -> String {
         format!("influxdb {}", self.config.url)
     }
+}
+
+/// Nobody's line is to blame.
+fn own_refused(why: String) -> Trouble {
+    let fix = "the store does not take our own points (api_log_generations, api_processors, api_stats, api_stats_all); use another bucket, or INFLUXDB_WRITE_ONLY=true for a store that only takes requests";
+    Trouble::Misconfigured { why, fix: fix.to_owned() }
 }
 
 /// gzip, level 1: our lines shrink to an eighth for about a tenth of the time that the server needs to take them.

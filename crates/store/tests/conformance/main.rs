@@ -1,9 +1,10 @@
 //! One and the same suite for both stores: what is asked of a [`store::StatsStore`] after lines were stored must be what an independent recount of these lines says, whichever store it is;
 //! and both must say the same to the last digit. What only InfluxDB has to show (its own client, https, its faults) follows in `influxdb/`.
 //!
-//! `embedded::` needs nothing. `real::` and `equal::` need an InfluxDB 2 and fail without one, saying how to get it.
+//! `embedded::` needs nothing. `real::` (from single requests), `published::` (from the statistics that a processor publishes) and `equal::` need an InfluxDB 2 and fail without one, saying how to get it.
 
 mod cases;
+mod cells;
 mod equal;
 mod influxdb;
 mod log;
@@ -40,6 +41,10 @@ macro_rules! suite {
 
 mod embedded {
     suite!(crate::subject::Embedded::new());
+}
+
+mod published {
+    suite!(crate::cells::Published::new().await);
 }
 
 mod real {

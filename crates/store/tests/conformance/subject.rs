@@ -1,7 +1,7 @@
 //! The stores under test, each behind the same few steps: store a log, say a heartbeat, give a reader. Storing the same log again is what a processor does after a crash.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,13 +12,13 @@ use store::embedded::{
 };
 use store::influx::testing::RealInflux;
 use store::influx::{InfluxConfig, InfluxRequests, InfluxStats};
-use store::{KeyStart, Owner, PlacedRequest, RequestStore, StatsStore, point_time_nanos};
+use store::{KeyStart, Owner, PlacedRequest, RequestStore, Statistics, StatsStore, point_time_nanos};
 use tempfile::TempDir;
 
 use crate::log::{DAY, DAY_0, Log, Request};
 
 /// The clock of the suite: all logs are of the days before.
-const NOW_SECOND: i64 = DAY_0 + 20 * DAY;
+pub(crate) const NOW_SECOND: i64 = DAY_0 + 20 * DAY;
 
 pub(crate) trait Subject {
     type Reader: StatsStore;
@@ -53,20 +53,34 @@ fn line_length(request: &Request) -> u64 {
 pub(crate) struct Embedded {
     folder: TempDir,
     ledger: Option<Ledger>,
+    publishes_cells: bool,
     generations: HashMap<(String, KeyStart), GenerationId>,
 }
 
 impl Embedded {
     pub(crate) fn new() -> Embedded {
+        Embedded::that(false)
+    }
+
+    /// One whose cells are published.
+    pub(crate) fn that(publishes_cells: bool) -> Embedded {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut subject = Embedded { folder, ledger: None, generations: HashMap::new() };
+        let mut subject = Embedded { folder, ledger: None, publishes_cells, generations: HashMap::new() };
         subject.open();
         subject
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn open(&mut self) {
-        let options =
-            LedgerOptions { retention: None, raw_requests_max: 0, raw_requests_age: Duration::ZERO };
+        let options = LedgerOptions {
+            retention: None,
+            raw_requests_max: 0,
+            raw_requests_age: Duration::ZERO,
+            publishes_cells: self.publishes_cells,
+        };
         self.ledger = None;
         // Another test's thread may be starting a server at this moment: until its exec, that child holds our lock's descriptor too.
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -78,7 +92,7 @@ impl Embedded {
         });
     }
 
-    fn ledger(&mut self) -> &mut Ledger {
+    pub(crate) fn ledger(&mut self) -> &mut Ledger {
         self.ledger.as_mut().expect("open")
     }
 
@@ -165,7 +179,7 @@ impl Subject for Embedded {
 /// A real InfluxDB: a bucket of its own.
 pub(crate) struct Influx {
     config: InfluxConfig,
-    store: InfluxRequests,
+    pub(crate) store: InfluxRequests,
 }
 
 impl Influx {
@@ -185,6 +199,20 @@ pub(crate) fn encode(store: &impl RequestStore, log: &Log) -> Vec<u8> {
     body
 }
 
+/// What the processor of the suite says.
+pub(crate) fn statement(source: &str, as_of_micros: Option<i64>, statistics: Statistics) -> Owner {
+    Owner {
+        source: source.to_owned(),
+        ledger: "the ledger of the suite".to_owned(),
+        commit: 1,
+        heartbeat_micros: NOW_SECOND * 1_000_000,
+        as_of_micros,
+        released: false,
+        statistics,
+        mark_nanos: NOW_SECOND * 1_000_000_000,
+    }
+}
+
 impl Subject for Influx {
     type Reader = InfluxStats;
 
@@ -198,15 +226,7 @@ impl Subject for Influx {
     }
 
     async fn heartbeat(&mut self, source: &str, as_of_micros: i64) {
-        let owner = Owner {
-            source: source.to_owned(),
-            ledger: "the ledger of the suite".to_owned(),
-            commit: 1,
-            heartbeat_micros: NOW_SECOND * 1_000_000,
-            as_of_micros: Some(as_of_micros),
-            released: false,
-            mark_nanos: NOW_SECOND * 1_000_000_000,
-        };
+        let owner = statement(source, Some(as_of_micros), Statistics::NeedRebuild);
         self.store.publish_owner(&owner).await.expect("published");
     }
 

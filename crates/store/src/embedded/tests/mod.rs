@@ -8,3 +8,4 @@ mod reader;
 mod recount;
 mod retention;
 mod support;
+mod unpublished;

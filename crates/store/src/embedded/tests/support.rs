@@ -101,6 +101,7 @@ pub(super) fn options() -> LedgerOptions {
         retention: None,
         raw_requests_max: 1_000,
         raw_requests_age: Duration::from_secs(7 * 86_400),
+        publishes_cells: false,
     }
 }
 

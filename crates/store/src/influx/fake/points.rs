@@ -29,8 +29,13 @@ impl Points {
     }
 
     fn put(&mut self, point: Point) {
-        // The owner's heartbeat is overwritten on purpose; a request never is.
-        let changeable = point.measurement == schema::processors::MEASUREMENT;
+        // The owner's heartbeat and the statistics are overwritten on purpose; a request never is.
+        let changeable = [
+            schema::processors::MEASUREMENT,
+            schema::statistics::MEASUREMENT,
+            schema::statistics::ALL_MEASUREMENT,
+        ]
+        .contains(&point.measurement.as_str());
         let series = self.series.entry((point.measurement, point.tags)).or_default();
         let fields = render(&point.fields);
         match series.get_mut(&point.time_nanos) {

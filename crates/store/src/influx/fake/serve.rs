@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use super::http::{Answer, Request};
 use super::line::{FieldValue, Point};
 use super::{Fault, SeenWrite, Shared, State};
-use crate::influx::flux::{GENERATIONS_MARK, OWNER_MARK, STATEMENTS_MARK, STORED_REQUESTS_MARK};
+use crate::influx::flux::{
+    GENERATIONS_MARK, HAS_REQUESTS_MARK, OWNER_MARK, STATEMENTS_MARK, STORED_REQUESTS_MARK,
+};
 use crate::influx::schema::{generations, processors, requests};
 
 /// Answers the requests of a connection until either side closes it.
@@ -233,6 +235,14 @@ fn query(request: &Request, state: &State) -> Answer {
         points
             .filter(|point| range.contains(&point.time_nanos))
             .for_each(|point| statement(&point, &mut rows));
+    } else if script.starts_with(HAS_REQUESTS_MARK) {
+        rows.push_str(",result,_time,,,\r\n");
+        let is_of = |point: &Point| {
+            *point.tags.get(requests::SOURCE).map_or(requests::MAIN_SOURCE, String::as_str) == *source
+        };
+        if state.points.of(requests::MEASUREMENT).any(|point| is_of(&point)) {
+            rows.push_str(",,1970-01-01T00:00:00Z,,,\r\n");
+        }
     } else if script.starts_with(STORED_REQUESTS_MARK) {
         stored_requests(&question, state, &mut rows);
     } else {

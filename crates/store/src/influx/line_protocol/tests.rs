@@ -84,16 +84,52 @@ fn generations_and_owners_keep_all_their_bits() {
         heartbeat_micros: 1_726_330_535_000_001,
         as_of_micros: None,
         released: false,
+        statistics: Statistics::Incomplete,
         mark_nanos: 1_726_330_500_000_000_001,
     };
     push_owner(&owner, &mut body);
     owner.as_of_micros = Some(1_726_330_534_000_000);
     owner.released = true;
+    owner.statistics = Statistics::Published {
+        as_of_micros: Some(1_726_330_533_000_000),
+        quarters_from_second: 1_718_550_000,
+        days_from_second: 0,
+    };
     push_owner(&owner, &mut body);
     insta::assert_snapshot!(String::from_utf8(body).expect("UTF-8"), @r#"
     api_log_generations,head=00ff,source=main start=-2i 1726330535709551614
-    api_processors,source=main as_of_us=-1i,commit=7i,heartbeat_us=1726330535000001i,ledger="led\"ger\\1",released=false 1726330500000000001
-    api_processors,source=main as_of_us=1726330534000000i,commit=7i,heartbeat_us=1726330535000001i,ledger="led\"ger\\1",released=true 1726330500000000001
+    api_processors,source=main as_of_us=-1i,commit=7i,days_from_s=0i,heartbeat_us=1726330535000001i,ledger="led\"ger\\1",quarters_from_s=0i,released=false,statistics="incomplete",statistics_as_of_us=-1i 1726330500000000001
+    api_processors,source=main as_of_us=1726330534000000i,commit=7i,days_from_s=0i,heartbeat_us=1726330535000001i,ledger="led\"ger\\1",quarters_from_s=1718550000i,released=true,statistics="published",statistics_as_of_us=1726330533000000i 1726330500000000001
+    "#);
+}
+
+#[test]
+fn statistics_of_a_customer_and_of_all_have_names_that_cannot_collide() {
+    let mut cell = stats::Cell::default();
+    cell.observe(200, Some(772_000));
+    cell.observe(404, None);
+    cell.settle();
+    let mut blob = Vec::new();
+    cell.encode(&mut blob);
+    let window = |kind: WindowKind| kind.window_of(1_726_330_535);
+    let mut point = StatisticsCell {
+        customer: Some("a b,c".to_owned()),
+        source: "main".to_owned(),
+        window: window(WindowKind::Day),
+        cell,
+        blob,
+        last_seen_second: Some(1_726_330_535),
+    };
+    let mut body = Vec::new();
+    push_statistics(&point, &mut body);
+    point.window = window(WindowKind::Quarter);
+    push_statistics(&point, &mut body);
+    (point.customer, point.last_seen_second) = (None, None);
+    push_statistics(&point, &mut body);
+    insta::assert_snapshot!(String::from_utf8(body).expect("UTF-8"), @r#"
+    api_stats,customer_id=a\ b\,c,source=main,window=1d c1=0i,c2=1i,c3=0i,c4=1i,c5=0i,h="AgABAAEAoI8voI8vAZ7eAwE=",last_seen_s=1726330535i,max_us=772000i,n=2i,ok=1i,sum_us=772000i 1726272000000000000
+    api_stats,customer_id=a\ b\,c,source=main,window=15m c1=0i,c2=1i,c3=0i,c4=1i,c5=0i,h="AgABAAEAoI8voI8vAZ7eAwE=",max_us=772000i,n=2i,ok=1i,sum_us=772000i 1726330500000000000
+    api_stats_all,source=main,window=15m c1=0i,c2=1i,c3=0i,c4=1i,c5=0i,h="AgABAAEAoI8voI8vAZ7eAwE=",max_us=772000i,n=2i,ok=1i,sum_us=772000i 1726330500000000000
     "#);
 }
 

@@ -8,7 +8,7 @@ use logline::{CustomerId, Latency, LogTime, Record, RequestPath, Status};
 use super::*;
 use crate::influx::Gzip;
 use crate::influx::fake::{Answer, FakeInflux, Fault};
-use crate::{KeyStart, point_time_nanos};
+use crate::{KeyStart, Statistics, point_time_nanos};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -214,6 +214,7 @@ async fn generations_and_owner_are_found_again() {
         heartbeat_micros: 1_726_330_535_000_001,
         as_of_micros: None,
         released: false,
+        statistics: Statistics::Incomplete,
         mark_nanos: 1_726_330_535_000_000_001,
     };
     for step in 0..3 {

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use store::influx::testing::{Options, RealInflux};
 use store::influx::{InfluxConfig, InfluxRequests, InfluxStats, Token};
 use store::{
-    DataVersion, KeyStart, Owner, ReadError, RequestStore, StatsQuery, StatsStore, StoredGeneration, Trouble,
+    DataVersion, KeyStart, Owner, ReadError, RequestStore, Statistics, StatsQuery, StatsStore,
+    StoredGeneration, Trouble,
 };
 
 use crate::cases::{ALL_TIME, ask};
@@ -171,6 +172,7 @@ async fn generations_and_owners_are_found_again() {
         heartbeat_micros: DAY_0 * 1_000_000 + 3_599_999_999,
         as_of_micros: None,
         released: false,
+        statistics: Statistics::Incomplete,
         mark_nanos: DAY_0 * 1_000_000_000 + 1,
     };
     // A statement at the same place is overwritten; one behind it leaves it as it is.
