@@ -196,6 +196,6 @@ fn told(error: &ReadError) -> ApiError {
         ReadError::Misconfigured { .. } => unavailable()
             .with_retry_after(RETRY_AFTER_MISCONFIGURED)
             .with_cause(Severity::Act, error.to_string()),
-        ReadError::Damaged(_) => internal(format!("damaged: {error}")),
+        ReadError::NotKept { .. } | ReadError::Damaged(_) => internal(format!("damaged: {error}")),
     }
 }

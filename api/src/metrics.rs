@@ -98,6 +98,8 @@ impl Metrics {
             ReadError::NoDataYet { .. } => StoreErrorKind::no_data_yet,
             ReadError::Away { .. } => StoreErrorKind::away,
             ReadError::Misconfigured { .. } => StoreErrorKind::misconfigured,
+            // The client's doing, not the store's.
+            ReadError::NotKept { .. } => return,
             ReadError::Damaged(_) => StoreErrorKind::damaged,
         };
         self.store_errors.get_or_create(&StoreErrorLabels { kind }).inc();

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use stats::{Cell, TimeRange, day_of};
 use store::{
-    CustomerRow, CustomersPage, CustomersQuery, DataVersion, DayStats, Freshness, Method, ReadError, Stats,
-    StatsQuery, StatsStore,
+    Cells, CellsQuery, CustomerRow, CustomersPage, CustomersQuery, DataVersion, DayStats, Freshness, Method,
+    Paths, PathsQuery, RawRow, ReadError, RequestPlace, RequestsPage, RequestsQuery, Stats, StatsQuery,
+    StatsStore, Table, TableQuery, TableRow,
 };
 use tokio::sync::Semaphore;
 
@@ -15,6 +16,25 @@ use tokio::sync::Semaphore;
 pub(crate) enum Asked {
     Stats(StatsQuery),
     Customers(CustomersQuery),
+    Cells(CellsQuery),
+    Table(TableQuery),
+    Requests(RequestsQuery),
+    Paths(PathsQuery),
+}
+
+impl Asked {
+    /// The customer of the question; None = everybody.
+    pub(crate) fn customer(&self) -> Option<&str> {
+        match self {
+            Asked::Stats(StatsQuery { customer, .. }) | Asked::Cells(CellsQuery { customer, .. }) => {
+                customer.as_deref()
+            }
+            Asked::Requests(RequestsQuery { customer, .. }) | Asked::Paths(PathsQuery { customer, .. }) => {
+                Some(customer)
+            }
+            Asked::Customers(_) | Asked::Table(_) => None,
+        }
+    }
 }
 
 struct Request {
@@ -22,6 +42,7 @@ struct Request {
     second: i64,
     status: u16,
     latency_micros: Option<u64>,
+    path: &'static str,
 }
 
 struct Inside {
@@ -64,10 +85,22 @@ impl Fake {
         status: u16,
         latency_micros: impl Into<Option<u64>>,
     ) -> &Self {
+        self.add_path(customer, time, status, latency_micros, "/api/v1/resource1")
+    }
+
+    /// The same on a path.
+    pub(crate) fn add_path(
+        &self,
+        customer: &str,
+        time: &str,
+        status: u16,
+        latency_micros: impl Into<Option<u64>>,
+        path: &'static str,
+    ) -> &Self {
         let second = chrono::DateTime::parse_from_rfc3339(time).expect(time).timestamp();
         let mut inside = self.inside();
         let latency_micros = latency_micros.into();
-        inside.requests.push(Request { customer: customer.to_owned(), second, status, latency_micros });
+        inside.requests.push(Request { customer: customer.to_owned(), second, status, latency_micros, path });
         inside.version += 1;
         drop(inside);
         self
@@ -184,6 +217,109 @@ impl StatsStore for Fake {
         let more = customers.len() > query.limit;
         customers.truncate(query.limit);
         Ok(CustomersPage { customers, more, freshness: Freshness { as_of_micros: inside.as_of_micros } })
+    }
+
+    async fn cells(&self, query: &CellsQuery) -> Result<Cells, ReadError> {
+        self.inside().asked.push(Asked::Cells(query.clone()));
+        self.pass_gate().await;
+        let inside = self.checked()?;
+        let of = |request: &&Request| query.customer.as_ref().is_none_or(|id| *id == request.customer);
+        let cell = |stretch: &[i64]| {
+            let mut cell = Cell::default();
+            for request in inside.requests.iter().filter(of) {
+                if (stretch[0]..stretch[1]).contains(&request.second) {
+                    cell.observe(request.status, request.latency_micros);
+                }
+            }
+            cell.settle();
+            cell
+        };
+        Ok(Cells {
+            cells: query.bounds.windows(2).map(cell).collect(),
+            known: inside.requests.iter().any(|request| of(&request)),
+            method: Method::Cells,
+            freshness: Freshness { as_of_micros: inside.as_of_micros },
+        })
+    }
+
+    async fn table(&self, query: &TableQuery) -> Result<Table, ReadError> {
+        self.inside().asked.push(Asked::Table(query.clone()));
+        self.pass_gate().await;
+        let inside = self.checked()?;
+        let mut cells = BTreeMap::<&str, (Cell, i64)>::new();
+        for request in &inside.requests {
+            let row = cells.entry(&request.customer).or_insert((Cell::default(), i64::MIN));
+            row.1 = row.1.max(request.second);
+            if (query.range.from_second..query.range.to_second).contains(&request.second) {
+                row.0.observe(request.status, request.latency_micros);
+            }
+        }
+        let rows =
+            cells.into_iter().filter(|(_, (cell, _))| !cell.is_empty()).map(|(id, (mut cell, seen))| {
+                cell.settle();
+                TableRow {
+                    id: id.to_owned(),
+                    last_seen_second: seen,
+                    measures: cell.measures(&query.percentiles),
+                }
+            });
+        let freshness = Freshness { as_of_micros: inside.as_of_micros };
+        Ok(Table { rows: rows.collect(), method: Method::Cells, freshness })
+    }
+
+    async fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, ReadError> {
+        self.inside().asked.push(Asked::Requests(query.clone()));
+        self.pass_gate().await;
+        let inside = self.checked()?;
+        let of = |request: &&Request| request.customer == query.customer;
+        let mut rows: Vec<RawRow> = inside
+            .requests
+            .iter()
+            .enumerate()
+            .filter(|(_, request)| of(request))
+            .filter(|(_, request)| (query.range.from_second..query.range.to_second).contains(&request.second))
+            .map(|(place, request)| RawRow {
+                time_nanos: request.second * 1_000_000_000 + i64::try_from(place).expect("few"),
+                status: request.status,
+                latency_micros: request.latency_micros,
+                path: Some(request.path.to_owned()),
+            })
+            .filter(|row| query.filter.takes(row))
+            .filter(|row| query.after.is_none_or(|after| row.time_nanos < after.time_nanos))
+            .collect();
+        rows.sort_unstable_by(|a, b| b.cmp(a));
+        let more = rows.len() > query.limit;
+        rows.truncate(query.limit);
+        let next =
+            rows.last().filter(|_| more).map(|row| RequestPlace { time_nanos: row.time_nanos, given: 1 });
+        Ok(RequestsPage {
+            next,
+            requests: rows,
+            covered: query.range,
+            known: inside.requests.iter().any(|request| of(&request)),
+            freshness: Freshness { as_of_micros: inside.as_of_micros },
+        })
+    }
+
+    async fn paths(&self, query: &PathsQuery) -> Result<Paths, ReadError> {
+        self.inside().asked.push(Asked::Paths(query.clone()));
+        self.pass_gate().await;
+        let inside = self.checked()?;
+        let mut cells = BTreeMap::<Option<String>, Cell>::new();
+        let of = |request: &&Request| request.customer == query.customer;
+        for request in inside.requests.iter().filter(of) {
+            if (query.range.from_second..query.range.to_second).contains(&request.second) {
+                let cell = cells.entry(Some(request.path.to_owned())).or_default();
+                cell.observe(request.status, request.latency_micros);
+            }
+        }
+        Ok(Paths {
+            paths: cells.into_iter().map(|(path, cell)| (path, cell.measures(&query.percentiles))).collect(),
+            other: Cell::default().measures(&query.percentiles),
+            covered: query.range,
+            known: inside.requests.iter().any(|request| of(&request)),
+            freshness: Freshness { as_of_micros: inside.as_of_micros },
+        })
     }
 
     fn describe(&self) -> String {

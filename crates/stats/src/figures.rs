@@ -47,23 +47,32 @@ impl Summary {
             return None;
         }
         debug_assert!(self.successes <= self.requests, "more successes than requests: {self:?}");
-        let seconds = |nanos: u64| round_to_5_decimals(ratio(u128::from(nanos), NANOS_PER_SECOND));
         Some(Figures {
             total_requests: self.requests,
             successful_requests: self.successes,
             failed_requests: self.requests.saturating_sub(self.successes),
-            uptime: round_to_5_decimals(ratio(u128::from(self.successes) * 100, u128::from(self.requests))),
-            average_latency: (self.latencies > 0).then(|| {
-                let exact = ratio(
-                    u128::from(self.latency_sum_micros),
-                    u128::from(self.latencies) * MICROS_PER_SECOND,
-                );
-                round_to_5_decimals(exact)
-            }),
+            uptime: percent(self.successes, self.requests)?,
+            average_latency: mean_seconds(self.latency_sum_micros, self.latencies),
             median_latency: self.median_nanos.map(seconds),
             p99_latency: self.p99_nanos.map(seconds),
         })
     }
+}
+
+/// A part in percent of the whole; None of nothing.
+pub fn percent(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| round_to_5_decimals(ratio(u128::from(part) * 100, u128::from(whole))))
+}
+
+/// Nanoseconds as seconds.
+pub(crate) fn seconds(nanos: u64) -> f64 {
+    round_to_5_decimals(ratio(u128::from(nanos), NANOS_PER_SECOND))
+}
+
+/// The mean in seconds of so many latencies; None of none.
+pub(crate) fn mean_seconds(sum_micros: u64, latencies: u64) -> Option<f64> {
+    let mean = || ratio(u128::from(sum_micros), u128::from(latencies) * MICROS_PER_SECOND);
+    (latencies > 0).then(|| round_to_5_decimals(mean()))
 }
 
 /// The float nearest to `numerator / denominator`, ties to even. The denominator is not 0.

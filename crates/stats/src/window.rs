@@ -68,12 +68,12 @@ impl WindowKind {
     }
 
     /// The greatest multiple of the length that is not after a second.
-    fn floor(self, second: i64) -> i64 {
+    pub fn floor(self, second: i64) -> i64 {
         second - second.rem_euclid(self.seconds())
     }
 
     /// The least multiple of the length that is not before a second.
-    fn ceil(self, second: i64) -> i64 {
+    pub fn ceil(self, second: i64) -> i64 {
         let start = self.floor(second);
         if start == second { second } else { start + self.seconds() }
     }
@@ -87,7 +87,7 @@ impl Window {
 }
 
 /// A run of windows of one length without hole: (kind, first start, end).
-type Run = (WindowKind, i64, i64);
+pub(crate) type Run = (WindowKind, i64, i64);
 
 impl TimeRange {
     /// No second is further from 1970 than this, in either direction, so that no sum below can overflow: 273 million years.
@@ -138,7 +138,7 @@ fn edge(from: i64, to: i64, quarters_from_second: i64) -> Run {
 }
 
 /// Appends a run, joined with the last one if it goes on with the same windows.
-fn push(runs: &mut Vec<Run>, (kind, start, end): Run) {
+pub(crate) fn push(runs: &mut Vec<Run>, (kind, start, end): Run) {
     if start == end {
         return;
     }

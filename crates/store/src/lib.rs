@@ -6,10 +6,15 @@
 pub mod embedded;
 pub mod influx;
 mod key;
+mod questions;
 mod read;
 mod write;
 
 pub use key::{KeyStart, point_time_nanos};
+pub use questions::{
+    Cells, CellsQuery, PATH_REQUESTS_MAX, PATHS_MAX, Paths, PathsQuery, RawRow, RequestFilter, RequestPlace,
+    RequestsPage, RequestsQuery, Table, TableQuery, TableRow,
+};
 pub use read::{
     CustomerRow, CustomersPage, CustomersQuery, DataVersion, DayStats, Freshness, Method, ReadError, Stats,
     StatsQuery, StatsStore,

@@ -1,7 +1,10 @@
 //! The side that answers: what the api asks of a store. Values are exact ([`stats::Summary`]); rounding and HTTP are the caller's.
 
-use stats::{Summary, TimeRange};
+use stats::{Summary, TimeRange, WindowKind};
 use std::time::Duration;
+
+use crate::questions::kind_in_words;
+use crate::{Cells, CellsQuery, Paths, PathsQuery, RequestsPage, RequestsQuery, Table, TableQuery};
 
 /// What statistics are asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -112,6 +115,14 @@ pub enum ReadError {
         /// What to do about it.
         fix: String,
     },
+    /// A bound was asked for that lies within a window that is not kept in parts.
+    #[error("only whole {} are kept at the second {second}", kind_in_words(*kind))]
+    NotKept {
+        /// The bound.
+        second: i64,
+        /// The shortest windows that are kept there.
+        kind: WindowKind,
+    },
     /// What is stored cannot be read: named by customer and window.
     #[error("{0}")]
     Damaged(String),
@@ -145,6 +156,19 @@ pub trait StatsStore: Send + Sync + 'static {
         &self,
         query: &CustomersQuery,
     ) -> impl Future<Output = Result<CustomersPage, ReadError>> + Send;
+
+    /// One cell for each stretch of time.
+    fn cells(&self, query: &CellsQuery) -> impl Future<Output = Result<Cells, ReadError>> + Send;
+
+    /// All customers that have requests in a range.
+    fn table(&self, query: &TableQuery) -> impl Future<Output = Result<Table, ReadError>> + Send;
+
+    /// Raw requests of a customer, newest first, as far as they are kept.
+    fn requests(&self, query: &RequestsQuery)
+    -> impl Future<Output = Result<RequestsPage, ReadError>> + Send;
+
+    /// A customer's requests by path, as far as they are kept one by one.
+    fn paths(&self, query: &PathsQuery) -> impl Future<Output = Result<Paths, ReadError>> + Send;
 
     /// How often an answer had to be made from the single requests. None where that is never needed.
     fn raw_questions(&self) -> u64 {

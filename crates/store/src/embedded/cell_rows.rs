@@ -61,6 +61,28 @@ pub(super) fn for_each(
     Ok(())
 }
 
+/// Visits the cells of one kind of every single customer, in order of time.
+pub(super) fn for_each_customer(
+    connection: &Connection,
+    kind: WindowKind,
+    windows: TimeRange,
+    mut visit: impl FnMut(CustomerNumber, Cell),
+) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT start_second, customer, source, blob, checksum FROM cell
+         WHERE kind = ?1 AND start_second >= ?2 AND start_second < ?3",
+    )?;
+    let mut rows = statement.query((kind as u8, windows.from_second, windows.to_second))?;
+    while let Some(row) = rows.next()? {
+        let customer: CustomerNumber = row.get(1)?;
+        if customer != ALL_CUSTOMERS {
+            let key = CellKey { kind, start_second: row.get(0)?, customer, source: row.get(2)? };
+            visit(customer, from_row(connection, key, row, 3)?);
+        }
+    }
+    Ok(())
+}
+
 /// Adds what is pending to what is stored. `marked`: the number of this commit, when changed cells are marked for their publication.
 pub(super) fn add(
     connection: &Connection,

@@ -6,6 +6,7 @@ use rusqlite::ErrorCode;
 
 use super::LedgerError;
 use crate::ReadError;
+use crate::questions::not_kept;
 
 /// A fault of the ledger's file, without its name.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(super) enum Fault {
     Sqlite(rusqlite::Error),
     /// A row does not fit its checksum, or says what no row can say.
     Damaged(String),
+    /// A reader asked for parts of a window that is kept whole.
+    NotKept(stats::NotKept),
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -68,6 +71,10 @@ impl Fault {
             }
             Fault::Sqlite(error) => LedgerError::Unavailable { path, why: error.to_string() },
             Fault::Damaged(what) => LedgerError::Damaged { path, what },
+            // Only readers ask.
+            Fault::NotKept(bound) => {
+                LedgerError::Damaged { path, what: format!("a bound that is not kept: {bound:?}") }
+            }
         }
     }
 
@@ -86,6 +93,7 @@ impl Fault {
                 Remedy::Replace => ReadError::Damaged(format!("{path} is damaged: SQLite says: {error}")),
             },
             Fault::Damaged(what) => ReadError::Damaged(format!("{path} is damaged: {what}")),
+            Fault::NotKept(bound) => not_kept(bound),
         }
     }
 }

@@ -15,9 +15,11 @@ use super::fault::Fault;
 use super::ledger::LEDGER_FILE;
 use super::meta::Meta;
 use super::pool::Pool;
+use super::{questions, raw_reader};
 use crate::{
-    CustomerRow, CustomersPage, CustomersQuery, DataVersion, DayStats, Freshness, Method, ReadError, Stats,
-    StatsQuery, StatsStore,
+    Cells, CellsQuery, CustomerRow, CustomersPage, CustomersQuery, DataVersion, DayStats, Freshness, Method,
+    Paths, PathsQuery, ReadError, RequestsPage, RequestsQuery, Stats, StatsQuery, StatsStore, Table,
+    TableQuery,
 };
 
 /// Answers from the ledger in STATE_DIR, which may come into being, or be replaced by another one, at any time.
@@ -73,12 +75,32 @@ impl StatsStore for EmbeddedStats {
         self.answer(move |connection, meta| customers(connection, meta, &query)).await
     }
 
+    async fn cells(&self, query: &CellsQuery) -> Result<Cells, ReadError> {
+        let query = query.clone();
+        self.answer(move |connection, meta| questions::cells(connection, meta, &query)).await
+    }
+
+    async fn table(&self, query: &TableQuery) -> Result<Table, ReadError> {
+        let query = query.clone();
+        self.answer(move |connection, meta| questions::table(connection, meta, &query)).await
+    }
+
+    async fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, ReadError> {
+        let query = query.clone();
+        self.answer(move |connection, meta| raw_reader::requests(connection, meta, &query)).await
+    }
+
+    async fn paths(&self, query: &PathsQuery) -> Result<Paths, ReadError> {
+        let query = query.clone();
+        self.answer(move |connection, meta| raw_reader::paths(connection, meta, &query)).await
+    }
+
     fn describe(&self) -> String {
         format!("embedded {}", self.pool.path().display())
     }
 }
 
-fn freshness(meta: &Meta) -> Freshness {
+pub(super) fn freshness(meta: &Meta) -> Freshness {
     Freshness { as_of_micros: meta.as_of_micros }
 }
 

@@ -90,11 +90,7 @@ pub(super) const LAST: &str = "last";
 pub(super) fn stats_script(one_customer: bool) -> String {
     let (measurement, success) = (requests::MEASUREMENT, requests::SUCCESS);
     let (status_code, duration) = (requests::STATUS_CODE, requests::DURATION);
-    let whose = if one_customer {
-        format!(" and r.{} == params.customer", requests::CUSTOMER_ID)
-    } else {
-        String::new()
-    };
+    let whose = whose(one_customer);
     format!(
         r#"// tailgauge: statistics
 points = (field) => from(bucket: params.bucket)
@@ -189,6 +185,55 @@ days(field: "{last_seen}")
     )
 }
 
+/// Which points a script means: those of `params.customer`, or of all.
+fn whose(one_customer: bool) -> String {
+    if one_customer { format!(" and r.{} == params.customer", requests::CUSTOMER_ID) } else { String::new() }
+}
+
+/// The requests of `params.start` to `params.stop` one by one, of `params.customer` or of all: statuses, and latencies, each with its time. As in [`stats_script`] the values come as
+/// they are, and are counted where they arrive.
+pub(super) fn points_script(one_customer: bool) -> String {
+    let (measurement, status_code, duration) =
+        (requests::MEASUREMENT, requests::STATUS_CODE, requests::DURATION);
+    let whose = whose(one_customer);
+    format!(
+        r#"// tailgauge: points
+points = (field) => from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == field{whose})
+    |> keep(columns: ["_time", "_value"])
+
+points(field: "{status_code}") |> yield(name: "{REQUESTS}")
+points(field: "{duration}") |> yield(name: "{LATENCIES}")
+"#
+    )
+}
+
+/// The same of all customers with their ids and without times; and of each customer the newest request from `params.first` on.
+pub(super) fn table_script() -> String {
+    let (measurement, customer_id) = (requests::MEASUREMENT, requests::CUSTOMER_ID);
+    let (status_code, duration) = (requests::STATUS_CODE, requests::DURATION);
+    format!(
+        r#"// tailgauge: table of customers
+points = (field) => from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == field)
+    |> keep(columns: ["{customer_id}", "_value"])
+
+points(field: "{status_code}") |> yield(name: "{REQUESTS}")
+points(field: "{duration}") |> yield(name: "{LATENCIES}")
+
+from(bucket: params.bucket)
+    |> range(start: params.first, stop: params.last)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == "{status_code}")
+    |> group(columns: ["{customer_id}"])
+    |> last()
+    |> keep(columns: ["{customer_id}", "_time"])
+    |> yield(name: "{LAST}")
+"#
+    )
+}
+
 /// The first line of the question whether a source has any request.
 pub(super) const HAS_REQUESTS_MARK: &str = "// tailgauge: any request of a source";
 
@@ -208,6 +253,22 @@ from(bucket: params.bucket)
     )
 }
 
+/// One row if there is any request of `params.customer`, or of anybody.
+pub(super) fn known_script(one_customer: bool) -> String {
+    let (measurement, status_code) = (requests::MEASUREMENT, requests::STATUS_CODE);
+    let whose = whose(one_customer);
+    format!(
+        r#"// tailgauge: is there any
+from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == "{status_code}"{whose})
+    |> group()
+    |> last()
+    |> keep(columns: ["_time"])
+"#
+    )
+}
+
 /// The names of all sources that carry one in their requests. Looked up in the index; no request is read.
 pub(super) fn sources_script() -> String {
     let (measurement, source) = (requests::MEASUREMENT, requests::SOURCE);
@@ -216,6 +277,21 @@ pub(super) fn sources_script() -> String {
 import "influxdata/influxdb/schema"
 
 schema.tagValues(bucket: params.bucket, tag: "{source}", predicate: (r) => r._measurement == "{measurement}", start: params.start, stop: params.stop)
+"#
+    )
+}
+
+/// All fields of the requests of `params.customer` from `params.start` to `params.stop`, one row each.
+pub(super) fn raw_script() -> String {
+    let (measurement, customer_id) = (requests::MEASUREMENT, requests::CUSTOMER_ID);
+    let (source, success) = (requests::SOURCE, requests::SUCCESS);
+    let (duration, path, status) = (requests::DURATION, requests::REQUEST_PATH, requests::STATUS_CODE);
+    format!(
+        r#"// tailgauge: raw requests
+from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and (r._field == "{duration}" or r._field == "{path}" or r._field == "{status}") and r.{customer_id} == params.customer)
+    |> keep(columns: ["_time", "_value", "_field", "{source}", "{success}"])
 "#
     )
 }

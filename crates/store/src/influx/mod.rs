@@ -11,6 +11,8 @@ mod http;
 mod line_protocol;
 mod prepare;
 mod query;
+mod questions;
+mod raw_reader;
 mod read;
 mod registry;
 mod schema;

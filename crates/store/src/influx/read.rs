@@ -23,8 +23,9 @@ use super::query::{AskError, ask};
 use super::registry::has_requests;
 use super::schema::requests;
 use crate::{
-    CustomerRow, CustomersPage, CustomersQuery, DataVersion, DayStats, Freshness, Method, ReadError, Stats,
-    StatsQuery, StatsStore,
+    Cells, CellsQuery, CustomerRow, CustomersPage, CustomersQuery, DataVersion, DayStats, Freshness, Method,
+    Paths, PathsQuery, ReadError, RequestsPage, RequestsQuery, Stats, StatsQuery, StatsStore, Table,
+    TableQuery,
 };
 
 /// InfluxDB 2 as the api sees it.
@@ -35,7 +36,7 @@ pub struct InfluxStats {
     bucket: String,
     url: String,
     retention: Option<Duration>,
-    scripts: Arc<Scripts>,
+    pub(super) scripts: Arc<Scripts>,
     clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
     /// What processors last said, and when it was read: true of every answer that is asked for after it.
     last_said: Arc<Mutex<Option<(SystemTime, Said)>>>,
@@ -48,7 +49,7 @@ pub struct InfluxStats {
 type LookedUp = (SystemTime, BTreeSet<String>);
 
 #[derive(Debug)]
-struct Scripts {
+pub(super) struct Scripts {
     one_customer: String,
     all_customers: String,
     customers: String,
@@ -58,6 +59,12 @@ struct Scripts {
     customers_of_days: String,
     sources: String,
     freshness: String,
+    pub(super) points_of_one: String,
+    pub(super) points_of_all: String,
+    pub(super) table: String,
+    pub(super) one_known: String,
+    pub(super) any_known: String,
+    pub(super) raw: String,
 }
 
 /// How long a freshness may serve for further answers: it is true of them, only older than it need be.
@@ -96,6 +103,12 @@ impl InfluxStats {
                 customers_of_days: flux::customers_of_days_script(),
                 sources: flux::sources_script(),
                 freshness: flux::freshness_script(),
+                points_of_one: flux::points_script(true),
+                points_of_all: flux::points_script(false),
+                table: flux::table_script(),
+                one_known: flux::known_script(true),
+                any_known: flux::known_script(false),
+                raw: flux::raw_script(),
             }),
             clock: Arc::new(clock),
             last_said: Arc::default(),
@@ -104,7 +117,7 @@ impl InfluxStats {
         })
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         script: &str,
         params: Params,
@@ -114,7 +127,7 @@ impl InfluxStats {
     }
 
     /// The bucket may keep more than the retention, and drops by shards of some days; what is older is not counted all the same, as in the embedded store.
-    fn first_kept_second(&self) -> i64 {
+    pub(super) fn first_kept_second(&self) -> i64 {
         let since = (self.clock)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         stats::first_kept_second(i64::try_from(since.as_secs()).unwrap_or(i64::MAX), self.retention)
     }
@@ -142,6 +155,11 @@ impl InfluxStats {
             Some((asked, said)) if self.is_younger(asked, FRESHNESS_KEPT) => Ok(said),
             _ => self.ask_said().await,
         }
+    }
+
+    /// As [`InfluxStats::said_before_now`], of the requests.
+    pub(super) async fn freshness_before_now(&self) -> Result<Freshness, ReadError> {
+        Ok(self.said_before_now().await?.requests)
     }
 
     fn last_said(&self) -> Option<(SystemTime, Said)> {
@@ -291,6 +309,22 @@ impl StatsStore for InfluxStats {
         Ok(CustomersPage { customers, more, freshness })
     }
 
+    async fn cells(&self, query: &CellsQuery) -> Result<Cells, ReadError> {
+        self.read_cells(query).await
+    }
+
+    async fn table(&self, query: &TableQuery) -> Result<Table, ReadError> {
+        self.read_table(query).await
+    }
+
+    async fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, ReadError> {
+        self.read_requests(query).await
+    }
+
+    async fn paths(&self, query: &PathsQuery) -> Result<Paths, ReadError> {
+        self.read_paths(query).await
+    }
+
     fn describe(&self) -> String {
         format!("influxdb {}", self.url)
     }
@@ -379,7 +413,7 @@ impl Days {
 }
 
 /// A stored duration as the whole microseconds that it was made from.
-fn micros(seconds: f64) -> Result<u64, AnswerError> {
+pub(super) fn micros(seconds: f64) -> Result<u64, AnswerError> {
     let micros = (seconds * 1e6).round();
     #[expect(clippy::cast_precision_loss, reason = "a day in microseconds is below 2^53")]
     let longest = LATENCY_MAX_MICROS as f64;

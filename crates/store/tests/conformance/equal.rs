@@ -1,11 +1,12 @@
 //! All ways give equal answers to the last digit, whatever the latencies are: the ledger's cells, the statistics published out of them, InfluxDB's single requests. Method and freshness aside,
 //! which are about the store and not about the log.
 
-use store::{CustomersQuery, Method, StatsStore};
+use store::{CustomersQuery, Method, PathsQuery, StatsStore, TableQuery};
 
-use crate::cases::{CUSTOMERS, ask, draws, ranges};
+use crate::cases::{CUSTOMERS, ask, draws, range, ranges};
 use crate::cells::Published;
-use crate::log::{Latencies, Log, requests};
+use crate::log::{DAY, DAY_0, Latencies, Log, requests};
+use crate::questions::{PERCENTILES, cells_query, requests_query};
 use crate::subject::{Embedded, Influx, Subject};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,6 +36,45 @@ async fn both_stores_give_equal_answers() {
                     "after log {number}: {customer:?} {range:?}"
                 );
             }
+        }
+        for customer in CUSTOMERS {
+            let query = cells_query(customer);
+            let left = embedded_reader.cells(&query).await.expect("an answer");
+            let right = influx_reader.cells(&query).await.expect("an answer");
+            for (number, (left, right)) in left.cells.iter().zip(&right.cells).enumerate() {
+                // The greatest latency is exact in both; a histogram keeps as much of it as of the others.
+                assert_eq!(
+                    left.measures(&PERCENTILES),
+                    right.measures(&PERCENTILES),
+                    "{customer:?}, stretch {number}"
+                );
+            }
+            assert_eq!(left.known, right.known, "{customer:?}");
+            let Some(customer) = customer else { continue };
+            let range = range(DAY_0, DAY_0 + 9 * DAY);
+            let query =
+                PathsQuery { customer: customer.to_owned(), range, percentiles: PERCENTILES.to_vec() };
+            let left = embedded_reader.paths(&query).await.expect("an answer");
+            let right = influx_reader.paths(&query).await.expect("an answer");
+            assert_eq!(
+                (left.paths, left.other, left.known),
+                (right.paths, right.other, right.known),
+                "{customer}"
+            );
+            let query = requests_query(customer);
+            let left = embedded_reader.requests(&query).await.expect("an answer");
+            let right = influx_reader.requests(&query).await.expect("an answer");
+            assert_eq!(
+                (left.requests, left.next, left.known),
+                (right.requests, right.next, right.known),
+                "{customer}"
+            );
+        }
+        for range in ranges() {
+            let query = TableQuery { range, percentiles: PERCENTILES.to_vec() };
+            let left = embedded_reader.table(&query).await.expect("an answer");
+            let right = influx_reader.table(&query).await.expect("an answer");
+            assert_eq!(left.rows, right.rows, "after log {number}: {range:?}");
         }
         for limit in [2, 100] {
             let query = CustomersQuery { after: None, limit };

@@ -8,6 +8,7 @@ mod cells;
 mod equal;
 mod influxdb;
 mod log;
+mod questions;
 mod recount;
 mod subject;
 
@@ -28,12 +29,21 @@ macro_rules! suite {
             customers_come_in_pages_in_byte_order,
             the_answer_is_as_fresh_as_the_processor_said,
         );
+        suite!(questions, $subject;
+            cells_of_stretches_are_an_exact_recount,
+            minutes_are_told_apart,
+            a_table_has_every_customer_of_the_range,
+            raw_requests_come_in_pages_newest_first,
+            requests_by_path_are_an_exact_recount,
+            who_is_not_there_is_not_known,
+        );
     };
-    ($subject:expr; $($case:ident,)*) => {
+    ($subject:expr; $($case:ident,)*) => { suite!(cases, $subject; $($case,)*); };
+    ($module:ident, $subject:expr; $($case:ident,)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                crate::cases::$case($subject).await;
+                crate::$module::$case($subject).await;
             }
         )*
     };
@@ -41,6 +51,7 @@ macro_rules! suite {
 
 mod embedded {
     suite!(crate::subject::Embedded::new());
+    suite!(questions, crate::subject::Embedded::new(); what_is_not_kept_in_parts_is_refused,);
 }
 
 mod published {

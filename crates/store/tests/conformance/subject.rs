@@ -77,8 +77,8 @@ impl Embedded {
     fn open(&mut self) {
         let options = LedgerOptions {
             retention: None,
-            raw_requests_max: 0,
-            raw_requests_age: Duration::ZERO,
+            raw_requests_max: 1_000_000,
+            raw_requests_age: Duration::from_secs(10_000 * DAY as u64),
             publishes_cells: self.publishes_cells,
         };
         self.ledger = None;
