@@ -9,6 +9,7 @@ mod cache;
 mod conditional;
 mod customers;
 mod error;
+mod grammar;
 mod health;
 mod metrics;
 mod openapi;
