@@ -46,6 +46,16 @@ pub(crate) struct FreshnessFields {
     lag_seconds: Option<f64>,
 }
 
+impl FreshnessFields {
+    pub(crate) fn as_of(&self) -> Option<&str> {
+        self.as_of.as_deref()
+    }
+
+    pub(crate) fn lag_seconds(&self) -> Option<f64> {
+        self.lag_seconds
+    }
+}
+
 /// How an answer was made: `cells` from sums and histograms kept per customer and window (counts are exact; quantiles are exact for whole
 /// milliseconds, else at most 0.0122 % off), `raw` from the single requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -144,6 +154,15 @@ impl FreshnessFields {
     }
 }
 
+impl From<Method> for MethodField {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Cells => MethodField::Cells,
+            Method::Raw => MethodField::Raw,
+        }
+    }
+}
+
 impl StatsAnswer {
     /// The answer without its freshness, which is not the same twice; None when there are no requests.
     pub(crate) fn new(customer: Option<&str>, stats: &Stats) -> Option<Self> {
@@ -154,10 +173,7 @@ impl StatsAnswer {
             from: instant(stats.covered.from_second),
             to: instant(stats.covered.to_second),
             freshness: FreshnessFields::default(),
-            method: match stats.method {
-                Method::Cells => MethodField::Cells,
-                Method::Raw => MethodField::Raw,
-            },
+            method: stats.method.into(),
             daily: days.map(|(day, figures)| DayFields { date: date(day), figures }).collect(),
         })
     }
@@ -213,7 +229,7 @@ fn figures(summary: &Summary) -> Option<FiguresFields> {
 }
 
 /// A whole second as RFC 3339 writes it.
-fn instant(second: i64) -> String {
+pub(crate) fn instant(second: i64) -> String {
     at(second).format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

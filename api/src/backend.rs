@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use stats::TimeRange;
 use store::{
-    CustomersPage, CustomersQuery, DataVersion, Freshness, ReadError, Stats, StatsQuery, StatsStore,
+    Cells, CellsQuery, CustomersPage, CustomersQuery, DataVersion, Freshness, Paths, PathsQuery, ReadError,
+    RequestsPage, RequestsQuery, Stats, StatsQuery, StatsStore, Table, TableQuery,
 };
 
 use crate::answers::{CustomersAnswer, StatsAnswer};
@@ -14,6 +16,8 @@ use crate::cache::{Kept, VersionedCache};
 use crate::conditional::EntityTag;
 use crate::error::{ApiError, Kind, Severity, internal};
 use crate::metrics::Metrics;
+use crate::questions::KeptAnswers;
+use crate::scope::{Everybody, Subject};
 use crate::trouble_log::TroubleLog;
 
 /// When to ask again after the store could not be reached and did not say when.
@@ -22,11 +26,15 @@ const RETRY_AFTER_AWAY: Duration = Duration::from_secs(2);
 const RETRY_AFTER_MISCONFIGURED: Duration = Duration::from_secs(30);
 
 /// [`StatsStore`] as an object, so that router and handlers are one program for every store.
-trait AnyStore: Send + Sync {
+pub(crate) trait AnyStore: Send + Sync {
     fn version_with_freshness(&self) -> BoxFuture<'_, Result<(DataVersion, Freshness), ReadError>>;
     fn freshness(&self) -> BoxFuture<'_, Result<Freshness, ReadError>>;
     fn stats<'a>(&'a self, query: &'a StatsQuery) -> BoxFuture<'a, Result<Stats, ReadError>>;
     fn customers<'a>(&'a self, query: &'a CustomersQuery) -> BoxFuture<'a, Result<CustomersPage, ReadError>>;
+    fn cells<'a>(&'a self, query: &'a CellsQuery) -> BoxFuture<'a, Result<Cells, ReadError>>;
+    fn table<'a>(&'a self, query: &'a TableQuery) -> BoxFuture<'a, Result<Table, ReadError>>;
+    fn requests<'a>(&'a self, query: &'a RequestsQuery) -> BoxFuture<'a, Result<RequestsPage, ReadError>>;
+    fn paths<'a>(&'a self, query: &'a PathsQuery) -> BoxFuture<'a, Result<Paths, ReadError>>;
     fn raw_questions(&self) -> u64;
     fn describe(&self) -> String;
 }
@@ -43,6 +51,18 @@ impl<S: StatsStore> AnyStore for S {
     }
     fn customers<'a>(&'a self, query: &'a CustomersQuery) -> BoxFuture<'a, Result<CustomersPage, ReadError>> {
         Box::pin(StatsStore::customers(self, query))
+    }
+    fn cells<'a>(&'a self, query: &'a CellsQuery) -> BoxFuture<'a, Result<Cells, ReadError>> {
+        Box::pin(StatsStore::cells(self, query))
+    }
+    fn table<'a>(&'a self, query: &'a TableQuery) -> BoxFuture<'a, Result<Table, ReadError>> {
+        Box::pin(StatsStore::table(self, query))
+    }
+    fn requests<'a>(&'a self, query: &'a RequestsQuery) -> BoxFuture<'a, Result<RequestsPage, ReadError>> {
+        Box::pin(StatsStore::requests(self, query))
+    }
+    fn paths<'a>(&'a self, query: &'a PathsQuery) -> BoxFuture<'a, Result<Paths, ReadError>> {
+        Box::pin(StatsStore::paths(self, query))
     }
     fn raw_questions(&self) -> u64 {
         StatsStore::raw_questions(self)
@@ -66,9 +86,10 @@ type Found<A> = Result<(Arc<Made<A>>, Freshness), ApiError>;
 
 /// The store with its cache.
 pub(crate) struct Backend {
-    store: Box<dyn AnyStore>,
+    pub(crate) store: Arc<dyn AnyStore>,
     stats: VersionedCache<StatsQuery, Made<StatsAnswer>>,
     customers: VersionedCache<CustomersQuery, Made<CustomersAnswer>>,
+    pub(crate) kept: KeptAnswers,
     metrics: Arc<Metrics>,
     pub(crate) trouble_log: TroubleLog,
 }
@@ -83,16 +104,18 @@ impl Backend {
     /// `cache_max_bytes` bounds the memory of all kept answers.
     pub(crate) fn new(store: impl StatsStore, cache_max_bytes: u64, metrics: Arc<Metrics>) -> Self {
         Self {
-            store: Box::new(store),
-            stats: VersionedCache::new(cache_max_bytes / 2, Arc::clone(&metrics)),
-            customers: VersionedCache::new(cache_max_bytes / 2, Arc::clone(&metrics)),
+            store: Arc::new(store),
+            stats: VersionedCache::new(cache_max_bytes / 4, Arc::clone(&metrics)),
+            customers: VersionedCache::new(cache_max_bytes / 4, Arc::clone(&metrics)),
+            kept: KeptAnswers::new(cache_max_bytes / 2, &metrics),
             metrics,
             trouble_log: TroubleLog::default(),
         }
     }
 
     /// Statistics of a range, and how fresh they are.
-    pub(crate) async fn stats(&self, query: StatsQuery) -> Found<StatsAnswer> {
+    pub(crate) async fn stats(&self, subject: &Subject, range: TimeRange) -> Found<StatsAnswer> {
+        let query = StatsQuery { customer: subject.id().map(str::to_owned), range };
         let asked = query.clone();
         let make = async {
             let stats = self.store.stats(&asked).await?;
@@ -103,7 +126,7 @@ impl Backend {
     }
 
     /// A page of customers, and how fresh it is.
-    pub(crate) async fn customers(&self, query: CustomersQuery) -> Found<CustomersAnswer> {
+    pub(crate) async fn customers(&self, _: Everybody, query: CustomersQuery) -> Found<CustomersAnswer> {
         let asked = query.clone();
         let make = async {
             let page = self.store.customers(&asked).await?;
@@ -149,7 +172,7 @@ impl Backend {
         self.store.describe()
     }
 
-    fn checked<T>(&self, result: Result<T, Arc<ReadError>>) -> Result<T, ApiError> {
+    pub(crate) fn checked<T>(&self, result: Result<T, Arc<ReadError>>) -> Result<T, ApiError> {
         match result {
             Ok(value) => {
                 self.trouble_log.recovered();
@@ -196,6 +219,8 @@ fn told(error: &ReadError) -> ApiError {
         ReadError::Misconfigured { .. } => unavailable()
             .with_retry_after(RETRY_AFTER_MISCONFIGURED)
             .with_cause(Severity::Act, error.to_string()),
-        ReadError::NotKept { .. } | ReadError::Damaged(_) => internal(format!("damaged: {error}")),
+        // The api asks for what is kept by its own clock; the processor's may be ahead of it.
+        ReadError::NotKept { .. } => ApiError::parameter("from", format!("cannot be told exactly: {error}")),
+        ReadError::Damaged(_) => internal(format!("damaged: {error}")),
     }
 }

@@ -20,6 +20,16 @@ impl EntityTag {
         Self(HeaderValue::try_from(text).expect("hex digits in quotes"))
     }
 
+    /// The tag of a text in one of its forms, whose freshness has been left out.
+    pub(crate) fn of_text(text: &str, form: &str) -> Self {
+        let mut hash = xxhash_rust::xxh3::Xxh3::new();
+        hash.update(form.as_bytes());
+        hash.update(&[0]);
+        hash.update(text.as_bytes());
+        let text = format!("\"{:032x}\"", hash.digest128());
+        Self(HeaderValue::try_from(text).expect("hex digits in quotes"))
+    }
+
     /// Whether a client that sends these headers has this answer already.
     fn is_known_to(&self, headers: &HeaderMap) -> bool {
         let tag = self.0.to_str().expect("hex digits in quotes");
@@ -51,17 +61,22 @@ fn list_names(list: &str, tag: &str) -> bool {
 
 /// The answer with its tag, or 304 when the client has it already.
 pub(crate) fn answer(request: &HeaderMap, tag: &EntityTag, body: &impl Serialize) -> Response {
+    let body = serde_json::to_string(body).expect("answers hold strings and finite numbers only");
+    answer_text(request, tag, body)
+}
+
+/// The same of an answer that is a text already; it is JSON unless its content type says otherwise.
+pub(crate) fn answer_text(request: &HeaderMap, tag: &EntityTag, body: String) -> Response {
     let mut response = if tag.is_known_to(request) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let body = serde_json::to_vec(body).expect("answers hold strings and finite numbers only");
         ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
     };
     let headers = response.headers_mut();
     headers.insert(ETAG, tag.0.clone());
     // A copy may be kept and must be asked about: the next commit may change it. `private`: it speaks of a customer.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=0, must-revalidate"));
-    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert(VARY, HeaderValue::from_static(crate::format::VARIES));
     response
 }
 

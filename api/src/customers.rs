@@ -5,14 +5,14 @@ use axum::http::header::LINK;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use stats::TimeRange;
-use store::StatsQuery;
 
 use crate::AppState;
-use crate::answers::{CustomersAnswer, FreshnessFields, StatsAnswer, date};
+use crate::answers::{CustomersAnswer, StatsAnswer, date};
 use crate::conditional;
 use crate::error::{ApiError, Kind};
 use crate::openapi::{CustomersPageAnswer, Failures, StatsAnswers};
 use crate::query::{Parameters, PathCustomer};
+use crate::scope::{Scope, Subject};
 
 type Answer = Result<Response, ApiError>;
 
@@ -31,19 +31,14 @@ type Answer = Result<Response, ApiError>;
 )]
 pub(crate) async fn customer_stats(
     State(state): State<AppState>,
+    scope: Scope,
     customer: PathCustomer,
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Answer {
     let range = parameters.range(state.calendar())?;
-    match customer {
-        PathCustomer::Possible(id) => stats(&state, Some(id), range, &headers).await,
-        PathCustomer::Impossible => {
-            let freshness = state.fresh(state.backend().freshness().await?);
-            let from = date(range.from_second);
-            Err(no_data(format!("no requests from {from} on: no customer can have this id"), freshness))
-        }
-    }
+    let subject = Subject::from(scope.one(&customer));
+    stats(&state, &subject, Some(&customer), range, &headers).await
 }
 
 /// Statistics of all customers together.
@@ -56,11 +51,13 @@ pub(crate) async fn customer_stats(
 )]
 pub(crate) async fn all_stats(
     State(state): State<AppState>,
+    scope: Scope,
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Answer {
+    let everybody = scope.everybody()?;
     let range = parameters.range(state.calendar())?;
-    stats(&state, None, range, &headers).await
+    stats(&state, &everybody.into(), None, range, &headers).await
 }
 
 /// Statistics of all customers together, under the path of the original exercise.
@@ -73,10 +70,11 @@ pub(crate) async fn all_stats(
 )]
 pub(crate) async fn all_stats_original(
     state: State<AppState>,
+    scope: Scope,
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Answer {
-    all_stats(state, parameters, headers).await
+    all_stats(state, scope, parameters, headers).await
 }
 
 /// The customers, page by page.
@@ -91,12 +89,14 @@ pub(crate) async fn all_stats_original(
 )]
 pub(crate) async fn customers(
     State(state): State<AppState>,
+    scope: Scope,
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Answer {
+    let everybody = scope.everybody()?;
     let query = parameters.page()?;
     let limit = query.limit;
-    let (made, freshness) = state.backend().customers(query).await?;
+    let (made, freshness) = state.backend().customers(everybody, query).await?;
     let page: &CustomersAnswer = made.answer.as_ref().expect("a page, however empty, is an answer");
     let mut response = conditional::answer(&headers, &made.tag, &page.with(state.fresh(freshness)));
     if let Some(cursor) = page.next_cursor() {
@@ -106,8 +106,14 @@ pub(crate) async fn customers(
     Ok(response)
 }
 
-async fn stats(state: &AppState, customer: Option<String>, range: TimeRange, headers: &HeaderMap) -> Answer {
-    let (made, freshness) = state.backend().stats(StatsQuery { customer: customer.clone(), range }).await?;
+async fn stats(
+    state: &AppState,
+    subject: &Subject,
+    asked: Option<&PathCustomer>,
+    range: TimeRange,
+    headers: &HeaderMap,
+) -> Answer {
+    let (made, freshness) = state.backend().stats(subject, range).await?;
     let freshness = state.fresh(freshness);
     match &made.answer {
         Some(answer) => {
@@ -116,15 +122,14 @@ async fn stats(state: &AppState, customer: Option<String>, range: TimeRange, hea
         }
         None => {
             let from = date(range.from_second);
-            let detail = match customer {
-                Some(id) => format!("no requests of customer `{id}` from {from} on"),
+            let detail = match asked {
+                Some(PathCustomer::Possible(id)) => format!("no requests of customer `{id}` from {from} on"),
+                Some(PathCustomer::Impossible) => {
+                    format!("no requests from {from} on: no customer can have this id")
+                }
                 None => format!("no requests from {from} on"),
             };
-            Err(no_data(detail, freshness))
+            Err(ApiError::new(Kind::NoData, detail).with_freshness(freshness))
         }
     }
-}
-
-fn no_data(detail: String, freshness: FreshnessFields) -> ApiError {
-    ApiError::new(Kind::NoData, detail).with_freshness(freshness)
 }

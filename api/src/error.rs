@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::AppState;
 use crate::answers::FreshnessFields;
+use crate::grammar::Fault;
 
 /// The kinds of problem, each with one status, one `type` and one title.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,11 @@ pub(crate) enum Kind {
     InvalidParameter,
     NoData,
     NoDataYet,
+    UnknownCustomer,
+    Unauthorized,
+    Forbidden,
+    NotAcceptable,
+    TooManyRequests,
     NoSuchPath,
     MethodNotAllowed,
     NotReady,
@@ -34,7 +40,13 @@ impl Kind {
     fn status(self) -> StatusCode {
         match self {
             Kind::InvalidParameter => StatusCode::UNPROCESSABLE_ENTITY,
-            Kind::NoData | Kind::NoDataYet | Kind::NoSuchPath => StatusCode::NOT_FOUND,
+            Kind::Unauthorized => StatusCode::UNAUTHORIZED,
+            Kind::Forbidden => StatusCode::FORBIDDEN,
+            Kind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Kind::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Kind::NoData | Kind::NoDataYet | Kind::UnknownCustomer | Kind::NoSuchPath => {
+                StatusCode::NOT_FOUND
+            }
             Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Kind::NotReady | Kind::StoreUnavailable | Kind::StoreTooSlow => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -49,6 +61,11 @@ impl Kind {
                 "A parameter is missing or has an invalid value",
             ),
             Kind::NoData => ("urn:problem-type:tailgauge:no-data", "No requests in this range"),
+            Kind::UnknownCustomer => ("urn:problem-type:tailgauge:unknown-customer", "No such customer"),
+            Kind::Unauthorized => ("urn:problem-type:tailgauge:unauthorized", "A valid key is needed"),
+            Kind::Forbidden => ("urn:problem-type:tailgauge:forbidden", "This key does not open that"),
+            Kind::NotAcceptable => ("urn:problem-type:tailgauge:not-acceptable", "No such format"),
+            Kind::TooManyRequests => ("urn:problem-type:tailgauge:too-many-requests", "Too many requests"),
             Kind::NoDataYet => ("urn:problem-type:tailgauge:no-data-yet", "No data yet"),
             Kind::NoSuchPath => ("urn:problem-type:tailgauge:no-such-path", "No such path"),
             Kind::MethodNotAllowed => ("urn:problem-type:tailgauge:method-not-allowed", "Method not allowed"),
@@ -215,6 +232,12 @@ impl ApiError {
             );
         }
         response
+    }
+}
+
+impl From<Fault> for ApiError {
+    fn from(fault: Fault) -> Self {
+        ApiError::parameter(fault.parameter, fault.detail)
     }
 }
 

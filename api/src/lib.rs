@@ -7,18 +7,26 @@ mod answers;
 mod backend;
 mod cache;
 mod conditional;
+mod csv;
 mod customers;
 mod error;
+mod format;
 mod grammar;
+mod guard;
 mod health;
+mod live;
 mod metrics;
 mod openapi;
 mod probe;
 mod query;
+mod questions;
 mod request_id;
+mod scope;
 mod server;
 pub mod settings;
+mod tables;
 mod trouble_log;
+mod v1;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +34,7 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, Request, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Router, body::Body};
+use service::Stop;
 use store::{Freshness, StatsStore};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -40,8 +49,11 @@ use utoipa_axum::routes;
 
 use crate::answers::FreshnessFields;
 use crate::backend::Backend;
+use crate::grammar::Moment;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::query::Calendar;
+use crate::scope::Subject;
 use crate::trouble_log::TroubleLog;
 
 pub use crate::probe::Probe;
@@ -76,7 +88,9 @@ impl Default for Options {
 pub struct AppState(Arc<Inner>);
 
 struct Inner {
-    backend: Backend,
+    backend: Arc<Backend>,
+    live: Arc<Live>,
+    stop: Stop,
     metrics: Arc<Metrics>,
     clock: Clock,
     options: Options,
@@ -89,11 +103,11 @@ impl std::fmt::Debug for AppState {
 }
 
 impl AppState {
-    /// The state around a store.
-    pub fn new(store: impl StatsStore, clock: Clock, options: Options) -> Self {
+    /// The state around a store. Live streams end with `stop`.
+    pub fn new(store: impl StatsStore, clock: Clock, options: Options, stop: Stop) -> Self {
         let metrics = Arc::new(Metrics::new());
-        let backend = Backend::new(store, options.cache_max_bytes, Arc::clone(&metrics));
-        Self(Arc::new(Inner { backend, metrics, clock, options }))
+        let backend = Arc::new(Backend::new(store, options.cache_max_bytes, Arc::clone(&metrics)));
+        Self(Arc::new(Inner { backend, live: Live::new(), stop, metrics, clock, options }))
     }
 
     /// The store's short name, for the log.
@@ -101,8 +115,25 @@ impl AppState {
         self.0.backend.describe()
     }
 
-    fn backend(&self) -> &Backend {
+    fn backend(&self) -> &Arc<Backend> {
         &self.0.backend
+    }
+
+    /// Listens to a subject's ticks; None when all places are taken.
+    fn listen(&self, subject: &Subject, write: live::Write) -> Option<live::Listener> {
+        self.0.live.listen(subject, &self.0.backend, &self.0.clock, write)
+    }
+
+    fn stop(&self) -> Stop {
+        self.0.stop.clone()
+    }
+
+    fn clock(&self) -> Clock {
+        Arc::clone(&self.0.clock)
+    }
+
+    fn now_micros(&self) -> i64 {
+        (self.0.clock)()
     }
 
     fn metrics(&self) -> &Metrics {
@@ -115,6 +146,11 @@ impl AppState {
 
     fn request_deadline(&self) -> Duration {
         self.0.options.request_deadline
+    }
+
+    /// The moment of a question.
+    fn moment(&self) -> Moment {
+        Moment::new(self.now_micros().div_euclid(1_000_000), self.0.options.retention)
     }
 
     /// The days that can be asked for now.
@@ -139,6 +175,7 @@ pub fn app(state: AppState) -> Router {
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
+        .merge(v1::routes())
         .split_for_parts();
     // From the outside in: what stands first sees the request first and the answer last.
     let around = ServiceBuilder::new()
@@ -158,6 +195,7 @@ pub fn app(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), error::render_problems))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), error::end_in_time))
+        .layer(from_fn_with_state(state.clone(), guard::guard))
         .layer(RequestBodyLimitLayer::new(REQUEST_BODY_MAX_BYTES));
     paths
         .merge(openapi::routes(&document))

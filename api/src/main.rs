@@ -47,12 +47,12 @@ async fn until_stopped(settings: Settings) -> Result<Served, Exit> {
     let options = Options { retention: settings.retention, ..Options::default() };
     let state = match settings.store {
         StoreChoice::Embedded { state_dir } => {
-            AppState::new(EmbeddedStats::new(&state_dir), system_clock(), options)
+            AppState::new(EmbeddedStats::new(&state_dir), system_clock(), options, stop.clone())
         }
         StoreChoice::Influx(config) => {
             let store =
                 InfluxStats::new(&config).map_err(|error| cannot("the settings of InfluxDB", &error))?;
-            AppState::new(store, system_clock(), options)
+            AppState::new(store, system_clock(), options, stop.clone())
         }
     };
     let listener = TcpListener::bind(settings.bind)

@@ -14,6 +14,7 @@ use store::CustomersQuery;
 
 use crate::answers::date;
 use crate::error::ApiError;
+use crate::grammar::shortened;
 
 /// Customers on a page, unless `limit` says otherwise.
 pub(crate) const PAGE_DEFAULT: usize = 100;
@@ -29,6 +30,16 @@ pub(crate) enum PathCustomer {
     Possible(String),
     /// No customer can have this id (not UTF-8, too long, control characters), so none has data.
     Impossible,
+}
+
+impl PathCustomer {
+    /// The id, if it can be one.
+    pub(crate) fn id(&self) -> Option<&str> {
+        match self {
+            PathCustomer::Possible(id) => Some(id),
+            PathCustomer::Impossible => None,
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for PathCustomer {
@@ -75,8 +86,13 @@ impl Parameters {
         Parameters(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
+    /// Names and values in the order in which they came.
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
     /// Every parameter must be one of these. A misspelt or unsupported one that is silently ignored would give a wrong number.
-    fn only(&self, known: &[&str]) -> Result<(), ApiError> {
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), ApiError> {
         match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some((name, _)) => Err(ApiError::parameter(
@@ -87,7 +103,7 @@ impl Parameters {
     }
 
     /// The one value of a parameter that goes by any of these names.
-    fn one(&self, names: &[&str]) -> Result<Option<&str>, ApiError> {
+    pub(crate) fn one(&self, names: &[&str]) -> Result<Option<&str>, ApiError> {
         let mut values = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
         let first = values.next();
         if values.next().is_some() {
@@ -178,15 +194,6 @@ fn parse_day(text: &str) -> Result<i64, String> {
     NaiveDate::from_ymd_opt(year, month, day)
         .map(|date| date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp())
         .ok_or_else(|| format!("`{text}` is not a date of the calendar"))
-}
-
-/// A value from outside as far as it is repeated in an answer.
-fn shortened(text: &str) -> String {
-    const MAX_CHARS: usize = 40;
-    match text.char_indices().nth(MAX_CHARS) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
 }
 
 #[cfg(test)]

@@ -52,10 +52,6 @@ impl Moment {
         Self { now_second, first_second: first_kept_second(now_second, retention).max(0) }
     }
 
-    pub(crate) fn now_second(&self) -> i64 {
-        self.now_second
-    }
-
     /// From when on windows can be relied on, whichever store is asked.
     pub(crate) fn kept(&self) -> WindowsKept {
         WindowsKept {

@@ -232,10 +232,7 @@ fn lists_of_percentiles() {
 
 #[test]
 fn words() {
-    assert_eq!(
-        ["null", "zero", "none"].map(|text| Fill::parse(text)),
-        [Ok(Fill::Null), Ok(Fill::Zero), Ok(Fill::None)]
-    );
+    assert_eq!(["null", "zero", "none"].map(Fill::parse), [Ok(Fill::Null), Ok(Fill::Zero), Ok(Fill::None)]);
     assert_eq!([compare("previous"), compare("none")], [Ok(true), Ok(false)]);
     assert!(Fill::parse("Null").is_err() && compare("").is_err() && Granularity::parse("1M").is_err());
 }

@@ -32,7 +32,7 @@ pub(crate) fn clock() -> Clock {
 }
 
 pub(crate) fn router(fake: &Fake) -> Router {
-    app(AppState::new(fake.clone(), clock(), Options::default()))
+    app(AppState::new(fake.clone(), clock(), Options::default(), service::Stop::never()))
 }
 
 pub(crate) struct Answer {

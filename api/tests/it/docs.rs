@@ -72,6 +72,13 @@ fn assert_fits(document: &Value, schema: &Value, value: &Value, place: &str) {
     if let Some(choices) = schema["enum"].as_array() {
         assert!(choices.contains(value), "{place}: {value} is none of {choices:?}");
     }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let other = choices.iter().find(|choice| choice["type"] != "null").expect("a choice besides null");
+        if !value.is_null() {
+            assert_fits(document, other, value, place);
+        }
+        return;
+    }
     let own = match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
@@ -92,7 +99,11 @@ fn assert_fits(document: &Value, schema: &Value, value: &Value, place: &str) {
             assert_fits(document, &schema["items"], value, &format!("{place}[]"));
         }
     }
-    if let Some(object) = value.as_object() {
+    if let (Some(object), Some(any)) = (value.as_object(), schema.get("additionalProperties")) {
+        for (name, value) in object {
+            assert_fits(document, any, value, &format!("{place}.{name}"));
+        }
+    } else if let Some(object) = value.as_object() {
         let known = members(document, schema);
         for name in object.keys() {
             assert!(known.contains(name), "{place}: {name} is not in the document");
@@ -162,7 +173,19 @@ async fn the_document_describes_what_is_really_answered() {
             "/customers/{id}/stats",
             "/livez",
             "/metrics",
-            "/readyz"
+            "/readyz",
+            "/v1/customers",
+            "/v1/customers/{id}/latency",
+            "/v1/customers/{id}/live",
+            "/v1/customers/{id}/paths",
+            "/v1/customers/{id}/requests",
+            "/v1/customers/{id}/series",
+            "/v1/customers/{id}/stats",
+            "/v1/hurt",
+            "/v1/latency",
+            "/v1/live",
+            "/v1/series",
+            "/v1/stats"
         ]
     );
     let data = [
@@ -170,6 +193,16 @@ async fn the_document_describes_what_is_really_answered() {
         ("/customers/customer/stats/all", "/customers/customer/stats/all?from_date=2024-09-29"),
         ("/customers/stats", "/customers/stats?from_date=2024-09-29"),
         ("/customers/{id}/stats", "/customers/cust_1/stats?from_date=2024-09-29"),
+        ("/v1/stats", "/v1/stats?compare=previous"),
+        ("/v1/series", "/v1/series?compare=previous&granularity=1h"),
+        ("/v1/latency", "/v1/latency?granularity=1h"),
+        ("/v1/customers", "/v1/customers?limit=1"),
+        ("/v1/hurt", "/v1/hurt"),
+        ("/v1/customers/{id}/stats", "/v1/customers/cust_1/stats"),
+        ("/v1/customers/{id}/series", "/v1/customers/cust_1/series?from=-60d"),
+        ("/v1/customers/{id}/latency", "/v1/customers/cust_1/latency"),
+        ("/v1/customers/{id}/paths", "/v1/customers/cust_1/paths"),
+        ("/v1/customers/{id}/requests", "/v1/customers/cust_1/requests?limit=1"),
     ];
     for (path, asked) in data.into_iter().chain([("/", "/"), ("/livez", "/livez"), ("/readyz", "/readyz")]) {
         assert_described(&document, path, &get(&router, asked).await);
@@ -185,6 +218,19 @@ async fn the_document_describes_what_is_really_answered() {
         &get(&router, "/customers/no/stats?from_date=no").await,
     );
     assert_described(&document, "/customers", &get(&router, "/customers?limit=no").await);
+    for (path, asked) in data.iter().filter(|(path, _)| path.starts_with("/v1")) {
+        let separator = if asked.contains('?') { '&' } else { '?' };
+        assert_described(&document, path, &get(&router, &format!("{asked}{separator}from=no")).await);
+        if path.contains("{id}") {
+            assert_described(&document, path, &get(&router, &asked.replace("cust_1", "nobody")).await);
+        }
+        for form in ["csv", "ndjson"] {
+            let answer = get(&router, &format!("{asked}{separator}format={form}")).await;
+            let media_type = answer.header("content-type").split(';').next().unwrap_or_default().to_owned();
+            let response = &document["paths"][path]["get"]["responses"]["200"]["content"][&media_type];
+            assert!(response.is_object(), "{path} as {media_type} is not in the document");
+        }
+    }
     for error in [
         ReadError::Away { why: String::new(), retry_after: None },
         ReadError::Damaged(String::new()),

@@ -140,7 +140,7 @@ async fn a_store_that_does_not_answer_is_503_in_time() {
     let fake = example();
     fake.close_gate();
     let options = Options { request_deadline: Duration::from_secs(10), ..Options::default() };
-    let router = app(AppState::new(fake.clone(), clock(), options));
+    let router = app(AppState::new(fake.clone(), clock(), options, service::Stop::never()));
     let started = tokio::time::Instant::now();
     for path in DATA {
         let answer = get(&router, path).await;

@@ -17,3 +17,5 @@ mod operation;
 mod original;
 mod program;
 mod statistics;
+mod v1;
+mod v1_live;

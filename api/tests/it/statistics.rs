@@ -136,7 +136,7 @@ async fn what_is_older_than_the_retention_is_not_counted() {
     let fake = Fake::new();
     fake.add("c", "2024-09-20T12:00:00Z", 200, 1_000).add("c", "2024-09-29T00:00:00Z", 200, 2_000);
     let options = Options { retention: Some(Duration::from_secs(86_400)), ..Options::default() };
-    let router = app(AppState::new(fake, clock(), options));
+    let router = app(AppState::new(fake, clock(), options, service::Stop::never()));
     let answer = get(&router, "/customers/c/stats?from_date=1970-01-01").await.json();
     assert_eq!((&answer["total_requests"], &answer["from"]), (&1.into(), &"2024-09-29T00:00:00Z".into()));
 }

@@ -1,0 +1,365 @@
+//! The questions of the api's first version, each asked of the store for one subject, its answer kept for as long as it holds. Cells become measures here, so that what is
+//! kept is small; what people see is made in `v1::answers`.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use stats::{Cell, Measures, Percentile, TimeRange, bucket_value};
+use store::{
+    CellsQuery, Freshness, Method, Paths, PathsQuery, ReadError, RequestFilter, RequestPlace, RequestsPage,
+    RequestsQuery, Table, TableQuery,
+};
+
+use crate::backend::Backend;
+use crate::cache::{Kept, VersionedCache};
+use crate::error::ApiError;
+use crate::metrics::Metrics;
+use crate::scope::{Everybody, One, Subject};
+use crate::tables::Tables;
+
+/// A minute with at least this share of server errors, in percent, was down.
+pub(crate) const MINUTE_DOWN_PERCENT: u64 = 5;
+
+/// Upper ends of the buckets of a latency histogram, in microseconds; the last bucket has none.
+pub(crate) const EDGES_MICROS: [u64; 25] = [
+    1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 15_000, 20_000, 30_000, 50_000, 75_000, 100_000, 150_000,
+    200_000, 300_000, 500_000, 750_000, 1_000_000, 1_500_000, 2_000_000, 3_000_000, 5_000_000, 7_500_000,
+    10_000_000, 30_000_000,
+];
+/// Buckets of a latency histogram.
+pub(crate) const EDGE_BUCKETS: usize = EDGES_MICROS.len() + 1;
+
+/// An answer with what is known about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Found<A> {
+    pub(crate) answer: A,
+    /// Whether the customer is known at all.
+    pub(crate) known: bool,
+    pub(crate) method: Method,
+    pub(crate) freshness: Freshness,
+}
+
+/// A range as a whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Whole {
+    pub(crate) measures: Measures,
+    /// Minutes with traffic, and those of them that were up; None where minutes are not kept.
+    pub(crate) minutes: Option<Minutes>,
+}
+
+/// Minutes with traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Minutes {
+    pub(crate) with_traffic: u64,
+    pub(crate) up: u64,
+}
+
+impl Minutes {
+    fn of(cells: &[Cell]) -> Self {
+        let busy = cells.iter().filter(|cell| !cell.is_empty());
+        let mut minutes = Minutes::default();
+        for cell in busy {
+            minutes.with_traffic += 1;
+            minutes.up += u64::from(
+                cell.classes[4].saturating_mul(100) < cell.requests.saturating_mul(MINUTE_DOWN_PERCENT),
+            );
+        }
+        minutes
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct WholeQuestion {
+    subject: Subject,
+    range: TimeRange,
+    by_minutes: bool,
+    percentiles: Vec<Percentile>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct SeriesQuestion {
+    subject: Subject,
+    bounds: Vec<i64>,
+    percentiles: Vec<Percentile>,
+}
+
+/// What makes two tables the same one at two moments: how it was asked for, not when.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TableKey {
+    /// The range in the words of the request.
+    pub(crate) range: String,
+    pub(crate) percentiles: Vec<Percentile>,
+}
+
+/// A table, its range, and the same customers in the period before.
+#[derive(Debug)]
+pub(crate) struct Customers<P> {
+    pub(crate) period: P,
+    pub(crate) table: Table,
+    pub(crate) previous: Option<Table>,
+}
+
+type Histograms = Vec<[u64; EDGE_BUCKETS]>;
+type CustomersTables<P> = Tables<TableKey, (store::DataVersion, P), Customers<P>>;
+
+/// Everything that is kept.
+pub(crate) struct KeptAnswers {
+    whole: VersionedCache<WholeQuestion, Found<Whole>>,
+    series: VersionedCache<SeriesQuestion, Found<Vec<Measures>>>,
+    histograms: VersionedCache<SeriesQuestion, Found<Histograms>>,
+    requests: VersionedCache<RequestsQuery, RequestsPage>,
+    paths: VersionedCache<PathsQuery, Paths>,
+    tables: CustomersTables<crate::grammar::Period>,
+}
+
+impl KeptAnswers {
+    pub(crate) fn new(max_bytes: u64, metrics: &Arc<Metrics>) -> Self {
+        let share = max_bytes / 5;
+        Self {
+            whole: VersionedCache::new(share, Arc::clone(metrics)),
+            series: VersionedCache::new(share, Arc::clone(metrics)),
+            histograms: VersionedCache::new(share, Arc::clone(metrics)),
+            requests: VersionedCache::new(share, Arc::clone(metrics)),
+            paths: VersionedCache::new(share, Arc::clone(metrics)),
+            tables: Tables::new(),
+        }
+    }
+}
+
+impl Backend {
+    /// The answer to a question at the data's version of now, and how fresh it is at least.
+    async fn at_this_version<Q, A>(
+        &self,
+        cache: &VersionedCache<Q, A>,
+        question: Q,
+        make: impl Future<Output = Result<A, ReadError>>,
+    ) -> Result<(Arc<A>, Freshness), ApiError>
+    where
+        Q: Hash + Eq + Send + Sync + 'static,
+        A: Kept,
+    {
+        let found = async {
+            let (version, fresh) = self.store.version_with_freshness().await?;
+            Ok((cache.get(question, version, make).await?, fresh))
+        };
+        self.checked(found.await)
+    }
+
+    async fn cells(&self, subject: &Subject, bounds: Vec<i64>) -> Result<store::Cells, ReadError> {
+        self.store.cells(&CellsQuery { customer: subject.id().map(str::to_owned), bounds }).await
+    }
+
+    /// A range as a whole; `by_minutes`: also its minutes.
+    pub(crate) async fn whole(
+        &self,
+        subject: &Subject,
+        range: TimeRange,
+        by_minutes: bool,
+        percentiles: &[Percentile],
+    ) -> Result<(Arc<Found<Whole>>, Freshness), ApiError> {
+        let percentiles = percentiles.to_vec();
+        let question =
+            WholeQuestion { subject: subject.clone(), range, by_minutes, percentiles: percentiles.clone() };
+        let make = async {
+            let TimeRange { from_second, to_second } = range;
+            let bounds = if by_minutes {
+                (from_second..to_second).step_by(60).chain([to_second]).collect()
+            } else {
+                vec![from_second, to_second]
+            };
+            let cells = self.cells(subject, bounds).await?;
+            let mut sum = Cell::default();
+            cells.cells.iter().for_each(|cell| sum.merge(cell));
+            let minutes = by_minutes.then(|| Minutes::of(&cells.cells));
+            Ok(cells_found(&cells, Whole { measures: sum.measures(&percentiles), minutes }))
+        };
+        self.at_this_version(&self.kept.whole, question, make).await
+    }
+
+    /// The stretches between bounds.
+    pub(crate) async fn series(
+        &self,
+        subject: &Subject,
+        bounds: &[i64],
+        percentiles: &[Percentile],
+    ) -> Result<(Arc<Found<Vec<Measures>>>, Freshness), ApiError> {
+        let (bounds, percentiles) = (bounds.to_vec(), percentiles.to_vec());
+        let question = SeriesQuestion {
+            subject: subject.clone(),
+            bounds: bounds.clone(),
+            percentiles: percentiles.clone(),
+        };
+        let make = async {
+            let cells = self.cells(subject, bounds).await?;
+            let series = cells.cells.iter().map(|cell| cell.measures(&percentiles)).collect();
+            Ok(cells_found(&cells, series))
+        };
+        self.at_this_version(&self.kept.series, question, make).await
+    }
+
+    /// The latencies of stretches, by [`EDGES_MICROS`].
+    pub(crate) async fn histograms(
+        &self,
+        subject: &Subject,
+        bounds: &[i64],
+    ) -> Result<(Arc<Found<Histograms>>, Freshness), ApiError> {
+        let bounds = bounds.to_vec();
+        let question =
+            SeriesQuestion { subject: subject.clone(), bounds: bounds.clone(), percentiles: Vec::new() };
+        let make = async {
+            let cells = self.cells(subject, bounds).await?;
+            Ok(cells_found(&cells, cells.cells.iter().map(by_edges).collect()))
+        };
+        self.at_this_version(&self.kept.histograms, question, make).await
+    }
+
+    /// A page of a customer's raw requests.
+    pub(crate) async fn requests(
+        &self,
+        one: &One,
+        range: TimeRange,
+        filter: RequestFilter,
+        after: Option<RequestPlace>,
+        limit: usize,
+    ) -> Result<(Arc<RequestsPage>, Freshness), ApiError> {
+        let query = RequestsQuery { customer: one.id().to_owned(), range, filter, after, limit };
+        let asked = query.clone();
+        self.at_this_version(&self.kept.requests, query, async { self.store.requests(&asked).await }).await
+    }
+
+    /// A customer's requests by path.
+    pub(crate) async fn paths(
+        &self,
+        one: &One,
+        range: TimeRange,
+        percentiles: &[Percentile],
+    ) -> Result<(Arc<Paths>, Freshness), ApiError> {
+        let query = PathsQuery { customer: one.id().to_owned(), range, percentiles: percentiles.to_vec() };
+        let asked = query.clone();
+        self.at_this_version(&self.kept.paths, query, async { self.store.paths(&asked).await }).await
+    }
+
+    /// All customers of a period, as of some moments ago at most.
+    pub(crate) async fn table(
+        &self,
+        _: Everybody,
+        key: TableKey,
+        period: crate::grammar::Period,
+    ) -> Result<
+        Arc<
+            crate::tables::Held<
+                (store::DataVersion, crate::grammar::Period),
+                Customers<crate::grammar::Period>,
+            >,
+        >,
+        ApiError,
+    > {
+        let found = async {
+            let (version, _) = self.store.version_with_freshness().await?;
+            let store = Arc::clone(&self.store);
+            let percentiles = key.percentiles.clone();
+            let make = async move {
+                let query = |range| TableQuery { range, percentiles: percentiles.clone() };
+                let table = store.table(&query(period.range)).await?;
+                let previous = match period.previous {
+                    Some(range) => Some(store.table(&query(range)).await?),
+                    None => None,
+                };
+                Ok::<_, ReadError>(Customers { period, table, previous })
+            };
+            self.kept.tables.get(key, (version, period), make).await
+        };
+        self.checked(found.await.map_err(Arc::new))
+    }
+}
+
+fn cells_found<A>(cells: &store::Cells, answer: A) -> Found<A> {
+    Found { answer, known: cells.known, method: cells.method, freshness: cells.freshness }
+}
+
+/// A cell's latencies by edges: a latency at an edge belongs to the bucket that ends there.
+fn by_edges(cell: &Cell) -> [u64; EDGE_BUCKETS] {
+    let mut counts = [0; EDGE_BUCKETS];
+    for (bucket, count) in cell.histogram.buckets() {
+        let micros = bucket_value(bucket);
+        counts[EDGES_MICROS.partition_point(|edge| *edge < micros)] += count;
+    }
+    counts
+}
+
+const fn measures_bytes(measures: &Measures) -> usize {
+    size_of::<Measures>() + measures.quantiles_nanos.len() * size_of::<Option<u64>>()
+}
+
+impl Kept for Found<Whole> {
+    fn size_bytes(&self) -> usize {
+        size_of::<Self>() + measures_bytes(&self.answer.measures)
+    }
+}
+
+impl Kept for Found<Vec<Measures>> {
+    fn size_bytes(&self) -> usize {
+        // The question is as long as the answer.
+        let bytes = |measures: &Measures| measures_bytes(measures) + size_of::<i64>();
+        size_of::<Self>() + self.answer.iter().map(bytes).sum::<usize>()
+    }
+}
+
+impl Kept for Found<Histograms> {
+    fn size_bytes(&self) -> usize {
+        size_of::<Self>() + self.answer.len() * (EDGE_BUCKETS + 1) * size_of::<u64>()
+    }
+}
+
+impl Kept for RequestsPage {
+    fn size_bytes(&self) -> usize {
+        let row = |row: &store::RawRow| size_of::<store::RawRow>() + row.path.as_ref().map_or(0, String::len);
+        size_of::<Self>() + self.requests.iter().map(row).sum::<usize>()
+    }
+}
+
+impl Kept for Paths {
+    fn size_bytes(&self) -> usize {
+        let path = |(path, measures): &(Option<String>, Measures)| {
+            path.as_ref().map_or(0, String::len) + measures_bytes(measures) + 32
+        };
+        size_of::<Self>() + self.paths.iter().map(path).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(requests: u64, errors: u64) -> Cell {
+        let mut cell = Cell::default();
+        (0..requests).for_each(|number| cell.observe(if number < errors { 500 } else { 404 }, Some(number)));
+        cell
+    }
+
+    #[test]
+    fn a_minute_is_down_from_five_percent_of_server_errors_on() {
+        let minutes = Minutes::of(&[
+            cell(0, 0),
+            cell(1, 0),
+            cell(1, 1),
+            cell(100, 4),
+            cell(100, 5),
+            cell(19, 1),
+            cell(21, 1),
+        ]);
+        assert_eq!(minutes, Minutes { with_traffic: 6, up: 3 });
+    }
+
+    #[test]
+    fn edges_take_what_ends_at_them() {
+        let mut cell = Cell::default();
+        for micros in [0, 1_000, 1_001, 1_000_000, 1_000_001, 86_400_000_000] {
+            cell.observe(200, Some(micros));
+        }
+        let counts = by_edges(&cell);
+        // 1.000001 s is kept as 1 s: what stands for its bucket
+        assert_eq!((counts[0], counts[1], counts[17], counts[25]), (2, 1, 2, 1));
+        assert_eq!(counts.iter().sum::<u64>(), 6);
+    }
+}

@@ -1,0 +1,161 @@
+//! Who is hurt: customers by how much less available the service is to them than it was, and by their share of all server errors. So one customer's outage is not
+//! hidden by the others. Pure.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use serde::Serialize;
+use stats::{Measures, percent};
+use store::Table;
+use utoipa::ToSchema;
+
+use super::answers::{About, Covered};
+use crate::answers::instant;
+use crate::format::Rows;
+use crate::grammar::{Fault, Period, shortened};
+
+/// By what the hurt are ranked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// By their own drop in availability.
+    #[default]
+    Drop,
+    /// By their share of all server errors.
+    Share,
+}
+
+impl Rank {
+    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
+        match text {
+            "drop" => Ok(Rank::Drop),
+            "share" => Ok(Rank::Share),
+            _ => Err(Fault::new("sort", format!("`{}` is neither drop nor share", shortened(text)))),
+        }
+    }
+}
+
+/// One hurt customer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub(crate) struct HurtRow {
+    /// The customer's id, exactly as the log has it.
+    #[schema(example = "cust_1")]
+    customer_id: String,
+    /// Requests in the range.
+    #[schema(example = 5)]
+    total_requests: u64,
+    /// Requests with a status of 500 or more.
+    #[schema(example = 1)]
+    server_errors: u64,
+    /// Their share of all customers' server errors, in percent.
+    #[schema(example = 100.0, required = true)]
+    share_of_errors: Option<f64>,
+    /// Share of requests with a status below 500, in percent.
+    #[schema(example = 80.0, required = true)]
+    availability: Option<f64>,
+    /// The same in the period before; null without requests in it.
+    #[schema(example = 100.0, required = true)]
+    previous_availability: Option<f64>,
+    /// How many percentage points availability is below that of the period before; negative when it is above. Of a customer without requests then: below 100 %.
+    #[schema(example = 20.0, required = true)]
+    availability_drop: Option<f64>,
+    /// 99th percentile of the latency, in seconds.
+    #[schema(example = 1.476, required = true)]
+    p99_latency: Option<f64>,
+    /// Time of the newest request of all.
+    #[schema(example = "2024-09-30T09:15:34Z")]
+    last_seen: String,
+}
+
+/// The hurt customers of a range.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct HurtV1 {
+    /// The most hurt first. Customers without a server error and without a drop are none.
+    data: Vec<HurtRow>,
+    /// Hurt customers, whether shown or not.
+    #[schema(example = 1)]
+    total_hurt: u64,
+    /// Customers with requests in the range.
+    #[schema(example = 2)]
+    total_customers: u64,
+    /// Server errors of all customers.
+    #[schema(example = 1)]
+    server_errors: u64,
+    /// The period before, which is compared with.
+    previous: Covered,
+    #[serde(flatten)]
+    about: About,
+}
+
+impl HurtV1 {
+    pub(crate) fn new(
+        table: &Table,
+        previous: Option<&Table>,
+        rank: Rank,
+        limit: usize,
+        period: &Period,
+        about: About,
+    ) -> Self {
+        let before: HashMap<&str, &Measures> = previous
+            .iter()
+            .flat_map(|table| &table.rows)
+            .map(|row| (row.id.as_str(), &row.measures))
+            .collect();
+        let server_errors = table.rows.iter().map(|row| row.measures.server_errors()).sum();
+        let mut hurt: Vec<HurtRow> = Vec::new();
+        for row in &table.rows {
+            let availability = row.measures.availability();
+            let previous_availability =
+                before.get(row.id.as_str()).and_then(|measures| measures.availability());
+            let drop = availability.map(|now| rounded(previous_availability.unwrap_or(100.0) - now));
+            if row.measures.server_errors() == 0 && drop.is_none_or(|drop| drop <= 0.0) {
+                continue;
+            }
+            hurt.push(HurtRow {
+                customer_id: row.id.clone(),
+                total_requests: row.measures.requests,
+                server_errors: row.measures.server_errors(),
+                share_of_errors: percent(row.measures.server_errors(), server_errors),
+                availability,
+                previous_availability,
+                availability_drop: drop,
+                p99_latency: row.measures.p99_seconds(),
+                last_seen: instant(row.last_seen_second),
+            });
+        }
+        let by = |row: &HurtRow| match rank {
+            Rank::Drop => (row.availability_drop, row.share_of_errors),
+            Rank::Share => (row.share_of_errors, row.availability_drop),
+        };
+        let descending = |a: Option<f64>, b: Option<f64>| b.partial_cmp(&a).unwrap_or(Ordering::Equal);
+        hurt.sort_by(|a, b| {
+            let ((a1, a2), (b1, b2)) = (by(a), by(b));
+            descending(a1, b1).then(descending(a2, b2)).then_with(|| a.customer_id.cmp(&b.customer_id))
+        });
+        let total_hurt = hurt.len() as u64;
+        hurt.truncate(limit);
+        let previous = Covered::new(period.previous.unwrap_or(period.range), period.zone);
+        Self {
+            data: hurt,
+            total_hurt,
+            total_customers: table.rows.len() as u64,
+            server_errors,
+            previous,
+            about,
+        }
+    }
+}
+
+/// The difference of two shares of 5 decimals has 5 decimals.
+fn rounded(difference: f64) -> f64 {
+    (difference * 1e5).round() / 1e5
+}
+
+impl Rows for HurtV1 {
+    type Row = HurtRow;
+    fn rows(&self) -> &[HurtRow] {
+        &self.data
+    }
+    fn blank(&self) -> Option<HurtRow> {
+        Some(HurtRow::default())
+    }
+}
