@@ -146,9 +146,14 @@ pub(crate) struct Problem<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     errors: &'a [ParameterFault],
-    /// How fresh the data is in which nothing was found (`no-data` only).
-    #[serde(flatten)]
-    freshness: Option<&'a FreshnessFields>,
+    /// How fresh the data is in which nothing was found (404 only); null before a processor has said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "2024-09-30T09:15:35.123Z")]
+    as_of: Option<Option<&'a str>>,
+    /// How long ago that was, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, example = 0.4)]
+    lag_seconds: Option<Option<f64>>,
 }
 
 impl ApiError {
@@ -215,7 +220,8 @@ impl ApiError {
             detail: &self.0.detail,
             instance,
             errors: &self.0.errors,
-            freshness: self.0.freshness.as_ref(),
+            as_of: self.0.freshness.as_ref().map(FreshnessFields::as_of),
+            lag_seconds: self.0.freshness.as_ref().map(FreshnessFields::lag_seconds),
         };
         let body = serde_json::to_vec(&problem).expect("a problem holds strings and finite numbers only");
         let mut response = (status, body).into_response();
@@ -268,9 +274,11 @@ pub(crate) async fn render_problems(State(state): State<AppState>, request: Requ
         None => {}
     }
     let mut problem = error.render(&instance);
-    // What the layer below knows better: the methods of a 405.
-    if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
-        problem.headers_mut().insert(header::ALLOW, allow);
+    // What the layer below knows better: the methods of a 405, how to be let in of a 401.
+    for name in [header::ALLOW, header::WWW_AUTHENTICATE] {
+        if let Some(value) = response.headers_mut().remove(&name) {
+            problem.headers_mut().insert(name, value);
+        }
     }
     problem
 }

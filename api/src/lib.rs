@@ -14,12 +14,15 @@ mod format;
 mod grammar;
 mod guard;
 mod health;
+mod key_command;
+pub mod keys;
 mod live;
 mod metrics;
 mod openapi;
 mod probe;
 mod query;
 mod questions;
+mod rate;
 mod request_id;
 mod scope;
 mod server;
@@ -31,14 +34,16 @@ mod v1;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue, Request, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Router, body::Body};
 use service::Stop;
 use store::{Freshness, StatsStore};
 use tower::ServiceBuilder;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -50,6 +55,8 @@ use utoipa_axum::routes;
 use crate::answers::FreshnessFields;
 use crate::backend::Backend;
 use crate::grammar::Moment;
+use crate::guard::Guard;
+use crate::keys::Keys;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::query::Calendar;
@@ -83,6 +90,17 @@ impl Default for Options {
     }
 }
 
+/// Who may ask, how often, and from which pages.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// The keys; without any everyone may see everything.
+    pub keys: Keys,
+    /// Requests a second of each key; 0 is no limit.
+    pub requests_per_second: u32,
+    /// Origins of other sites whose pages may ask; none by default.
+    pub cors_origins: Vec<HeaderValue>,
+}
+
 /// What handlers share.
 #[derive(Clone)]
 pub struct AppState(Arc<Inner>);
@@ -90,6 +108,8 @@ pub struct AppState(Arc<Inner>);
 struct Inner {
     backend: Arc<Backend>,
     live: Arc<Live>,
+    guard: Guard,
+    cors_origins: Vec<HeaderValue>,
     stop: Stop,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -103,11 +123,33 @@ impl std::fmt::Debug for AppState {
 }
 
 impl AppState {
-    /// The state around a store. Live streams end with `stop`.
+    /// The state around a store, open to everyone. Live streams end with `stop`.
     pub fn new(store: impl StatsStore, clock: Clock, options: Options, stop: Stop) -> Self {
+        Self::guarded(store, clock, options, stop, Access::default())
+    }
+
+    /// The same for those who have a key.
+    pub fn guarded(
+        store: impl StatsStore,
+        clock: Clock,
+        options: Options,
+        stop: Stop,
+        access: Access,
+    ) -> Self {
         let metrics = Arc::new(Metrics::new());
         let backend = Arc::new(Backend::new(store, options.cache_max_bytes, Arc::clone(&metrics)));
-        Self(Arc::new(Inner { backend, live: Live::new(), stop, metrics, clock, options }))
+        let guard = Guard::new(access.keys, access.requests_per_second);
+        let cors_origins = access.cors_origins;
+        Self(Arc::new(Inner {
+            backend,
+            live: Live::new(),
+            guard,
+            cors_origins,
+            stop,
+            metrics,
+            clock,
+            options,
+        }))
     }
 
     /// The store's short name, for the log.
@@ -122,6 +164,10 @@ impl AppState {
     /// Listens to a subject's ticks; None when all places are taken.
     fn listen(&self, subject: &Subject, write: live::Write) -> Option<live::Listener> {
         self.0.live.listen(subject, &self.0.backend, &self.0.clock, write)
+    }
+
+    fn guard(&self) -> &Guard {
+        &self.0.guard
     }
 
     fn stop(&self) -> Stop {
@@ -190,6 +236,8 @@ pub fn app(state: AppState) -> Router {
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; frame-ancestors 'none'",
         ))
+        .layer(header_unless_set(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(option_layer(cors(&state)))
         .layer(from_fn(conditional::weaken_tag_of_compressed))
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(state.clone(), error::render_problems))
@@ -203,6 +251,27 @@ pub fn app(state: AppState) -> Router {
         .method_not_allowed_fallback(error::no_such_method)
         .layer(around)
         .with_state(state)
+}
+
+/// Pages of other sites may ask only where they are listed; preflights need no key.
+fn cors(state: &AppState) -> Option<CorsLayer> {
+    let origins = &state.0.cors_origins;
+    let names = |names: [&'static str; 6]| names.map(HeaderName::from_static);
+    (!origins.is_empty()).then(|| {
+        CorsLayer::new()
+            .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+            .allow_methods([Method::GET, Method::HEAD])
+            .allow_headers([header::AUTHORIZATION, guard::API_KEY, header::IF_NONE_MATCH, header::ACCEPT])
+            .expose_headers(names([
+                "etag",
+                "link",
+                "retry-after",
+                "x-request-id",
+                "tailgauge-as-of",
+                "tailgauge-lag-seconds",
+            ]))
+            .max_age(Duration::from_secs(600))
+    })
 }
 
 fn header_unless_set(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

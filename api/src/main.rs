@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     match settings::read(Inputs::of_process()) {
         Ok(Task::Serve(settings)) => run(*settings),
         Ok(Task::Health(probe)) => health(&probe),
+        Ok(Task::Print(exit)) => exit.print(),
         Err(exit) => exit.print(),
     }
 }
@@ -46,13 +47,17 @@ async fn until_stopped(settings: Settings) -> Result<Served, Exit> {
     let stop = Stop::on_signal(EXIT_CUT).map_err(|error| cannot("signals cannot be waited for", &error))?;
     let options = Options { retention: settings.retention, ..Options::default() };
     let state = match settings.store {
-        StoreChoice::Embedded { state_dir } => {
-            AppState::new(EmbeddedStats::new(&state_dir), system_clock(), options, stop.clone())
-        }
+        StoreChoice::Embedded { state_dir } => AppState::guarded(
+            EmbeddedStats::new(&state_dir),
+            system_clock(),
+            options,
+            stop.clone(),
+            settings.access,
+        ),
         StoreChoice::Influx(config) => {
             let store =
                 InfluxStats::new(&config).map_err(|error| cannot("the settings of InfluxDB", &error))?;
-            AppState::new(store, system_clock(), options, stop.clone())
+            AppState::guarded(store, system_clock(), options, stop.clone(), settings.access)
         }
     };
     let listener = TcpListener::bind(settings.bind)

@@ -16,6 +16,8 @@ use prometheus_client::registry::Registry;
 use store::ReadError;
 
 use crate::AppState;
+use crate::error::ApiError;
+use crate::scope::Scope;
 
 /// Seconds: OpenTelemetry's buckets for HTTP servers, and three finer ones, since kept answers take well under a millisecond.
 const DURATION_BUCKETS: [f64; 17] =
@@ -149,8 +151,9 @@ fn known_method(method: &Method) -> &'static str {
     tag = "operation",
     responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"))
 )]
-pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
+pub(crate) async fn metrics(State(state): State<AppState>, scope: Scope) -> Result<Response, ApiError> {
+    scope.everybody()?;
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], state.metrics().text(state.backend().raw_questions()))
-        .into_response()
+    let text = state.metrics().text(state.backend().raw_questions());
+    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }

@@ -82,13 +82,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
 }
 
 impl Parameters {
+    /// Those of an address.
+    pub(crate) fn of(address: &axum::http::Uri) -> Self {
+        Self::parse(address.query().unwrap_or_default())
+    }
+
     fn parse(query: &str) -> Self {
         Parameters(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
-    /// Names and values in the order in which they came.
-    pub(crate) fn pairs(&self) -> &[(String, String)] {
-        &self.0
+    /// The address of the next page: the parameters as they were, with another cursor.
+    pub(crate) fn with_cursor(&self, path: &str, cursor: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        // A link's token is whoever's who has the link: it is not repeated.
+        let kept = self.0.iter().filter(|(name, _)| name != "cursor" && name != "share");
+        query.extend_pairs(kept).append_pair("cursor", cursor);
+        format!("{path}?{}", query.finish())
     }
 
     /// Every parameter must be one of these. A misspelt or unsupported one that is silently ignored would give a wrong number.

@@ -1,10 +1,7 @@
 //! Whose data a request may see. The backend is asked with a [`One`] or an [`Everybody`], which only a [`Scope`] makes: so no handler can ask for another
 //! customer's data, whatever it was given (A5). Who has which scope is `guard`'s matter.
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-
-use crate::error::{ApiError, Kind, internal};
+use crate::error::{ApiError, Kind};
 use crate::query::PathCustomer;
 
 /// What a request may see.
@@ -76,16 +73,6 @@ impl From<One> for Subject {
 impl From<Everybody> for Subject {
     fn from(_: Everybody) -> Self {
         Subject(None)
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Scope {
-    type Rejection = ApiError;
-
-    /// What the guard has found out about the request. Without a guard nothing may be seen.
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let scope = parts.extensions.get::<Scope>().cloned();
-        scope.ok_or_else(|| internal("a path without a guard"))
     }
 }
 

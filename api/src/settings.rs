@@ -9,6 +9,9 @@ use service::{Exit, Inputs, Kind, Loaded, Program, Reader, Setting, Telemetry};
 
 use store::influx::InfluxConfig;
 
+use crate::Access;
+use crate::key_command;
+use crate::keys::Keys;
 use crate::probe::Probe;
 
 /// What the environment's names, `--help` and the README's table come from.
@@ -25,6 +28,29 @@ pub static PROGRAM: Program = Program {
             "listen on an address other than loopback: everyone who reaches it may read every statistic",
         )
         .default("false"),
+        Setting::new(
+            "API_KEYS",
+            Kind::Text("entries such as `api key new` prints them, one a line or separated by commas"),
+            "who may ask: hashes of keys, and what each opens; without it everyone who reaches the api may",
+        )
+        .secret(),
+        Setting::new(
+            "API_SHARE_SECRET",
+            Kind::Text("at least 32 characters that nobody can guess"),
+            "what share links are signed with; without it there are none",
+        )
+        .secret(),
+        Setting::new(
+            "API_RATE_LIMIT",
+            Kind::Whole { min: 0, max: 1_000_000 },
+            "requests a second of each key, twice as many at once; 0 is no limit",
+        )
+        .default("50"),
+        Setting::new(
+            "API_CORS_ORIGINS",
+            Kind::List,
+            "other sites whose pages may ask, such as https://status.example.com; none by default",
+        ),
         Setting::new("STATE_DIR", Kind::Path, "where the ledger is").default("data"),
         Setting::new(
             "STORE",
@@ -65,6 +91,7 @@ pub static PROGRAM: Program = Program {
         ("api --api-bind 127.0.0.1:0 --state-dir /var/lib/tailgauge", "on a free port, from another ledger"),
         ("api health", "asks a running api whether it lives; exits 0 or 1"),
         ("api health --ready http://127.0.0.1:8000", "asks that one whether it can answer"),
+        ("api key new --customer cust_1", "makes a key for that customer's data and nothing else"),
         ("curl 'http://127.0.0.1:8000/customers/cust_1/stats?from_date=1970-01-01'", "asks for a customer"),
     ],
     exit_codes: &[
@@ -82,6 +109,8 @@ pub enum Task {
     Serve(Box<Settings>),
     /// Ask a running api how it is.
     Health(Probe),
+    /// Print this and exit.
+    Print(Exit),
 }
 
 /// The settings of a server.
@@ -89,6 +118,8 @@ pub enum Task {
 pub struct Settings {
     /// Where to listen.
     pub bind: SocketAddr,
+    /// Who may ask.
+    pub access: Access,
     /// The store to ask.
     pub store: StoreChoice,
     /// Days before this age are not counted.
@@ -113,9 +144,14 @@ pub enum StoreChoice {
 
 /// Reads command line, environment and files. All faults are told at once.
 pub fn read(inputs: Inputs) -> Result<Task, Exit> {
-    let loaded = PROGRAM.load_with(inputs, |command| command.subcommand(health_command()))?;
+    let loaded = PROGRAM.load_with(inputs, |command| {
+        command.subcommand(health_command()).subcommand(key_command::command())
+    })?;
     match loaded.matches().subcommand() {
         Some(("health", matches)) => health(&loaded, matches).map(Task::Health),
+        Some(("key", matches)) => {
+            Ok(Task::Print(key_command::run(&loaded, matches, chrono::Utc::now().timestamp())))
+        }
         _ => serve(&loaded).map(|settings| Task::Serve(Box::new(settings))),
     }
 }
@@ -152,22 +188,63 @@ fn health(loaded: &Loaded, matches: &ArgMatches) -> Result<Probe, Exit> {
 fn serve(loaded: &Loaded) -> Result<Settings, Exit> {
     let mut reader = loaded.reader();
     let bind = reader.address("API_BIND");
-    if !reader.flag("API_ALLOW_ANONYMOUS") && !is_loopback(bind.ip()) {
+    let access = access(&mut reader);
+    let anonymous = reader.flag("API_ALLOW_ANONYMOUS");
+    let mut warnings = loaded.warnings().to_vec();
+    if access.keys.are_needed() && anonymous {
+        warnings
+            .push("API_KEYS is set, so a key is needed: API_ALLOW_ANONYMOUS=true changes nothing".to_owned());
+    }
+    if !anonymous && !access.keys.are_needed() && !is_loopback(bind.ip()) {
         reader.fault(
             "API_BIND",
-            "a loopback address such as 127.0.0.1:8000, or API_ALLOW_ANONYMOUS=true beside it: whoever reaches any other address may read all statistics",
+            "a loopback address such as 127.0.0.1:8000, or API_KEYS or API_ALLOW_ANONYMOUS=true beside it: without keys, whoever reaches any other address may read all statistics",
         );
     }
     let retention = reader.age("RETENTION");
     let settings = Settings {
         bind,
+        access,
         store: store(&mut reader, retention),
         retention,
         telemetry: Telemetry::read(&mut reader),
-        warnings: loaded.warnings().to_vec(),
+        warnings,
     };
     reader.finish()?;
     Ok(settings)
+}
+
+/// Who may ask. What is wrong with a secret is said without it.
+fn access(reader: &mut Reader<'_>) -> Access {
+    let mut keys = match Keys::parse(&reader.text("API_KEYS").unwrap_or_default()) {
+        Ok(keys) => keys,
+        Err(wrong) => {
+            reader.fault("API_KEYS", &format!("entries of keys ({wrong})"));
+            Keys::default()
+        }
+    };
+    if let Some(secret) = reader.text("API_SHARE_SECRET") {
+        match keys.clone().sharing(&secret) {
+            Ok(sharing) => keys = sharing,
+            Err(wrong) => reader.fault("API_SHARE_SECRET", &wrong),
+        }
+    }
+    let mut cors_origins = Vec::new();
+    for origin in reader.list("API_CORS_ORIGINS") {
+        match origin.parse() {
+            Ok(value) if is_origin(&origin) => cors_origins.push(value),
+            _ => {
+                reader.fault("API_CORS_ORIGINS", "origins such as https://status.example.com, without a path")
+            }
+        }
+    }
+    let requests_per_second = u32::try_from(reader.whole("API_RATE_LIMIT")).unwrap_or(u32::MAX);
+    Access { keys, requests_per_second, cors_origins }
+}
+
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '?', '#', '@', ' ']))
 }
 
 fn store(reader: &mut Reader<'_>, retention: Option<Duration>) -> StoreChoice {

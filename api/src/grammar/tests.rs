@@ -1,3 +1,5 @@
+//! Ranges as people write them, through every zone.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

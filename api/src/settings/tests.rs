@@ -15,7 +15,7 @@ fn inputs(args: &[&str], environment: &[(&str, &str)]) -> Inputs {
 fn settings(environment: &[(&str, &str)]) -> Result<Settings, String> {
     match read(inputs(&[], environment)) {
         Ok(Task::Serve(settings)) => Ok(*settings),
-        Ok(Task::Health(probe)) => panic!("{probe:?}"),
+        Ok(task) => panic!("{task:?}"),
         Err(exit) => {
             assert_eq!(exit.code, 2, "{exit:?}");
             Err(exit.err)

@@ -9,7 +9,8 @@ use stats::{Measures, percent};
 use store::Table;
 use utoipa::ToSchema;
 
-use super::answers::{About, Covered};
+use super::answers::About;
+use super::raw::Covered;
 use crate::answers::instant;
 use crate::format::Rows;
 use crate::grammar::{Fault, Period, shortened};

@@ -2,10 +2,13 @@
 //! `answers` and `tables`, data from the backend, which is asked for a subject that only a scope makes (A5).
 
 mod answers;
+mod figures;
 mod hurt;
 mod live;
 mod parameters;
+mod raw;
 mod requests;
+mod share;
 mod statistics;
 mod tables;
 mod whole;
@@ -40,6 +43,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(statistics::hurt))
         .routes(routes!(requests::requests))
         .routes(routes!(requests::paths))
+        .routes(routes!(share::share))
         .routes(routes!(live::live))
         .routes(routes!(live::customer_live))
 }
@@ -47,15 +51,15 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
 /// What the answers' schemas refer to; the derives collect only the answers themselves.
 #[derive(OpenApi)]
 #[openapi(components(schemas(
-    answers::Figures,
-    answers::StatusClasses,
+    figures::Figures,
+    figures::StatusClasses,
     answers::QuantileRule,
     answers::About,
     answers::PreviousFigures,
     answers::Point,
     answers::LatencyBucket,
-    answers::RequestRow,
-    answers::Covered,
+    raw::RequestRow,
+    raw::Covered,
     tables::CustomerRowV1,
     tables::PathRow,
     hurt::HurtRow,

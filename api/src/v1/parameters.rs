@@ -5,7 +5,7 @@ use logline::RequestPath;
 use stats::Percentile;
 use store::RequestFilter;
 
-use super::answers::read_place;
+use super::raw::read_place;
 use super::tables::{Behind, CustomersAsked, Order};
 use crate::error::ApiError;
 use crate::format::Format;
@@ -130,15 +130,6 @@ impl Parameters {
         });
         let min_latency_micros = self.one(&["min_latency"])?.map(latency_micros).transpose()?;
         Ok(RequestFilter { class, path: path.transpose()?, min_latency_micros })
-    }
-
-    /// The parameters as they were, with another cursor: the address of the next page.
-    pub(crate) fn with_cursor(&self, path: &str, cursor: &str) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        // A link's token is whoever's who has the link: it is not repeated.
-        let kept = self.pairs().iter().filter(|(name, _)| name != "cursor" && name != "share");
-        query.extend_pairs(kept).append_pair("cursor", cursor);
-        format!("{path}?{}", query.finish())
     }
 }
 

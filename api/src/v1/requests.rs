@@ -3,13 +3,15 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 
-use super::answers::{About, Fresh, RequestsV1};
+use super::answers::{About, Fresh};
 use super::parameters::{PAGE_DEFAULT, TOP_DEFAULT};
+use super::raw::RequestsV1;
 use super::tables::PathsV1;
 use super::{
     Answer, Asked, OrderParameters, PageParameters, PercentilesParameter, RangeParameters, V1Failures,
 };
 use crate::AppState;
+use crate::keys::encoded_id;
 use crate::query::{Parameters, PathCustomer};
 use crate::scope::Scope;
 
@@ -70,9 +72,7 @@ pub(super) async fn requests(
     let about = About::new(customer.id(), &period, store::Method::Raw);
     let answer = RequestsV1::new(&page, period.zone, about);
     let next = answer.next_cursor().map(|cursor| {
-        let id: String = form_urlencoded::byte_serialize(one.id().as_bytes()).collect();
-        // A path writes a space as %20.
-        let path = format!("/v1/customers/{}/requests", id.replace('+', "%20"));
+        let path = format!("/v1/customers/{}/requests", encoded_id(one.id()));
         parameters.with_cursor(&path, cursor)
     });
     Ok(asked.reply(&answer, page.freshness, now, next))

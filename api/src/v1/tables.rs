@@ -9,7 +9,9 @@ use stats::{Measures, Percentile, percent};
 use store::{Paths, TableRow};
 use utoipa::ToSchema;
 
-use super::answers::{About, Covered, Figures};
+use super::answers::About;
+use super::figures::Figures;
+use super::raw::Covered;
 use crate::answers::instant;
 use crate::format::Rows;
 use crate::grammar::{Fault, Zone, shortened};

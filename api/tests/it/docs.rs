@@ -180,6 +180,7 @@ async fn the_document_describes_what_is_really_answered() {
             "/v1/customers/{id}/paths",
             "/v1/customers/{id}/requests",
             "/v1/customers/{id}/series",
+            "/v1/customers/{id}/share",
             "/v1/customers/{id}/stats",
             "/v1/hurt",
             "/v1/latency",

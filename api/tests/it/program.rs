@@ -77,7 +77,12 @@ impl Program {
 
     /// Status and body.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
-        let (head, body) = self.exchange(path);
+        self.get_with(path, &[])
+    }
+
+    /// The same with headers.
+    pub(crate) fn get_with(&self, path: &str, headers: &[(&str, String)]) -> (u16, String) {
+        let (head, body) = self.exchange(path, headers);
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         (status.unwrap_or_else(|| panic!("{head}")), body)
     }
@@ -94,10 +99,11 @@ impl Program {
         answer
     }
 
-    fn exchange(&self, path: &str) -> (String, String) {
+    fn exchange(&self, path: &str, headers: &[(&str, String)]) -> (String, String) {
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(DEADLINE)).expect("a time");
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address)
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\r\n", self.address)
             .expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("a whole answer");

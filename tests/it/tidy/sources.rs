@@ -26,6 +26,8 @@ const PURE: &[&str] = &[
     "api/src/grammar",
     "api/src/scope.rs",
     "api/src/v1/answers.rs",
+    "api/src/v1/figures.rs",
+    "api/src/v1/raw.rs",
     "api/src/v1/hurt.rs",
     "api/src/v1/tables.rs",
 ];

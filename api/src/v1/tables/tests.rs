@@ -1,3 +1,5 @@
+//! Rows sorted, searched and paged.
+
 use proptest::prelude::*;
 
 use super::*;
