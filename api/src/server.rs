@@ -45,6 +45,9 @@ impl Default for ServerLimits {
     }
 }
 
+/// What waits in memory for one client, and at least a head of a request: a live stream that nobody reads fills it, and no more.
+const BUFFER_MAX_BYTES: usize = 64 * 1024;
+
 /// After a failed accept (no file descriptor left): connections that end free some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -118,6 +121,7 @@ async fn connection(
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_deadline)
             .max_header_size(limits.head_max_bytes)
+            .max_buf_size(BUFFER_MAX_BYTES.max(limits.head_max_bytes))
             .serve_connection(TokioIo::new(stream), service)
     );
     let served = tokio::select! {

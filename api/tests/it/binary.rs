@@ -265,3 +265,41 @@ fn health_exits_0_or_1() {
     assert_eq!(code, Some(1));
     assert!(told.contains(&url) && told.contains("does not answer"), "{told}");
 }
+
+#[test]
+fn the_first_version_tells_the_same_in_every_answer_from_the_ledger() {
+    let state = folder();
+    let now = crate::ledger::now();
+    let lines = (0..200_i64).map(|number| {
+        let time = (now - chrono::TimeDelta::seconds(number * 600)).format("%Y-%m-%d %H:%M:%S").to_string();
+        line(&time, &format!("cust_{}", number % 3), [200, 200, 404, 503][number as usize % 4], "0.25")
+    });
+    Writer::open(state.path()).store(lines);
+    let api = Program::start(state.path());
+    let asked = |path: &str| {
+        let (status, answer) = api.json(path);
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    };
+    for (range, granularity) in
+        [("from=-3h", "1m"), ("from=-24h", "15m"), ("from=-7d&tz=Asia/Kathmandu", "1h"), ("from=-60d", "1d")]
+    {
+        let series = asked(&format!("/v1/series?{range}&granularity={granularity}&fill=none"));
+        // Whole buckets are more than the range: the same stretch of time, from bucket to bucket.
+        let (from, to) = (series["from"].as_str().expect("a time"), series["to"].as_str().expect("a time"));
+        let same = format!("from={}&to={}", from.replace('+', "%2B"), to.replace('+', "%2B"));
+        let total = asked(&format!("/v1/stats?{same}"))["total_requests"].as_u64().expect("a number");
+        assert!(total > 10, "{range}: {total}");
+        let sum = |answer: &serde_json::Value, key: &str| {
+            let rows = answer["data"].as_array().expect("rows").iter();
+            rows.map(|row| row[key].as_u64().expect("a number")).sum::<u64>()
+        };
+        assert_eq!(sum(&series, "total_requests"), total, "{range}");
+        assert_eq!(sum(&asked(&format!("/v1/customers?{same}")), "total_requests"), total, "{range}");
+        assert_eq!(sum(&asked(&format!("/v1/latency?{same}")), "requests"), total, "{range}");
+        let each = (0..3).map(|number| asked(&format!("/v1/customers/cust_{number}/stats?{same}")));
+        assert_eq!(each.map(|answer| answer["total_requests"].as_u64()).sum::<Option<u64>>(), Some(total));
+    }
+    let (status, refused) = api.json("/v1/series?from=-30d&granularity=1m");
+    assert_eq!((status, refused["errors"][0]["parameter"].as_str()), (422, Some("granularity")));
+}
