@@ -64,7 +64,7 @@ enum Shown<'a> {
     Key(&'a str),
     Link(String),
     Nothing,
-    /// Two keys, or a key that is no text: nobody should have to guess which one counts.
+    /// Two keys or two links: nobody should have to guess which one counts.
     Unclear,
 }
 
@@ -78,7 +78,7 @@ impl Guard {
         let opened = match shown {
             Shown::Key(key) if self.keys.are_needed() => self.keys.open(key),
             Shown::Link(token) => self.keys.open_link(token, now_second),
-            Shown::Nothing | Shown::Key(_) if !self.keys.are_needed() => return Ok(None),
+            _ if !self.keys.are_needed() => return Ok(None),
             Shown::Key(_) | Shown::Nothing | Shown::Unclear => None,
         };
         // One answer for a wrong key, none, and a link that is over or forged.
@@ -134,11 +134,13 @@ pub(crate) async fn guard(State(state): State<AppState>, mut request: Request, n
 
 /// What a request shows: a header before a link, so that a link in an address does not shut out who has a key.
 fn shown<'a>(headers: &'a HeaderMap, parameters: &Parameters) -> Shown<'a> {
-    let bearer = headers.get_all(AUTHORIZATION).iter().map(|value| {
+    // Another scheme is somebody else's matter: a proxy's on the way.
+    let bearer = headers.get_all(AUTHORIZATION).iter().filter_map(|value| {
         let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
-    let plain = headers.get_all(API_KEY).iter().map(|value| value.to_str().ok().map(str::trim));
+    // What is no text is no key either, and must not be passed over.
+    let plain = headers.get_all(API_KEY).iter().map(|value| value.to_str().map_or("", str::trim));
     let mut keys = bearer.chain(plain);
     let (first, second) = (keys.next(), keys.next());
     match (first, second) {
@@ -147,8 +149,7 @@ fn shown<'a>(headers: &'a HeaderMap, parameters: &Parameters) -> Shown<'a> {
             Ok(None) => Shown::Nothing,
             Err(_) => Shown::Unclear,
         },
-        (Some(Some(key)), None) => Shown::Key(key),
-        (Some(Some(key)), Some(Some(other))) if key == other => Shown::Key(key),
-        _ => Shown::Unclear,
+        (Some(key), None) => Shown::Key(key),
+        (Some(_), Some(_)) => Shown::Unclear,
     }
 }

@@ -7,7 +7,8 @@ use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use utoipa::{IntoParams, IntoResponses, OpenApi};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
 
 use crate::answers::{
     CustomerFields, CustomersAnswer, DayFields, FiguresFields, FreshnessFields, MethodField, StatsAnswer,
@@ -25,6 +26,9 @@ use crate::error::{ParameterFault, Problem};
     ),
     // What the answers' schemas refer to; the derives collect only the answers themselves.
     components(schemas(FiguresFields, FreshnessFields, DayFields, MethodField, CustomerFields, ParameterFault)),
+    modifiers(&Keys),
+    // Without API_KEYS no key is needed.
+    security((), ("bearer" = []), ("key" = [])),
     servers((url = "/", description = "This server")),
     tags(
         (name = "statistics", description = "Requests, uptime and latency"),
@@ -33,6 +37,23 @@ use crate::error::{ParameterFault, Problem};
     )
 )]
 pub(crate) struct Description;
+
+/// How a key is sent.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A key as `api key new` makes it"));
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        components.add_security_scheme(
+            "key",
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))),
+        );
+    }
+}
 
 /// The query of the statistics.
 #[derive(Debug, IntoParams)]

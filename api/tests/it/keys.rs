@@ -99,6 +99,17 @@ async fn without_a_key_nothing_is_told() {
     "#);
 }
 
+/// A proxy's own `Authorization` must not shut out who needs no key.
+#[tokio::test]
+async fn where_no_key_is_needed_none_is_looked_at() {
+    let router = crate::ask::router(&example());
+    for header in [("authorization", "Basic dXNlcjpwYXNz"), ("authorization", "Bearer x"), ("x-api-key", "y")]
+    {
+        assert_eq!(get_with(&router, "/v1/stats", &[header]).await.status, 200, "{header:?}");
+    }
+    get(&router, "/v1/customers/cust_1/stats?share=x").await.problem(401, "unauthorized");
+}
+
 #[tokio::test]
 async fn a_key_for_everything_opens_everything() {
     let house = house(0);
