@@ -49,6 +49,8 @@ done
     exit 1
 }
 status=0
+# What it remembers it writes to the folder where it is.
+cd "$folder"
 timeout 5400 "$st" run "$address/openapi.json" --exclude-path-regex 'live$' --exclude-checks positive_data_acceptance \
     --phases examples,coverage,fuzzing --max-examples "${EXAMPLES:-15}" --seed "${SEED:-1}" --continue-on-failure \
     --generation-database none --suppress-health-check all --warnings off --no-color || status=$?
