@@ -30,6 +30,7 @@ impl InfluxStats {
                 let second = row.time("_time")?.0;
                 stretch_of(bounds, second).map_or(Ok(()), |stretch| count(&mut cells[stretch], row))
             };
+            self.made_from_requests();
             self.ask(script, params, take).await?;
         }
         cells.iter_mut().for_each(settle);
@@ -76,6 +77,7 @@ impl InfluxStats {
                 }
                 count(cell, row)
             };
+            self.made_from_requests();
             self.ask(&self.scripts.table, params, take).await?;
         }
         let row = |(id, (mut cell, last_seen)): (String, (Cell, Option<i64>))| {

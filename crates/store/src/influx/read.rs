@@ -195,6 +195,11 @@ impl InfluxStats {
         Ok(found.iter().all(|found| heartbeats.sources().any(|source| source == found)))
     }
 
+    /// Notes that an answer is made from the single requests.
+    pub(super) fn made_from_requests(&self) {
+        self.raw_questions.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Statistics from the cells of the windows that tile the range.
     async fn stats_of_cells(&self, query: &StatsQuery, state: CellsState) -> Result<Stats, ReadError> {
         let range = flux::reachable(query.range).unwrap_or(TimeRange { from_second: 0, to_second: 0 });
@@ -227,7 +232,7 @@ impl InfluxStats {
                 Some(id) => (&self.scripts.one_customer, params.text("customer", id)),
                 None => (&self.scripts.all_customers, params),
             };
-            self.raw_questions.fetch_add(1, Ordering::Relaxed);
+            self.made_from_requests();
             self.ask(script, params, |row| days.take(row)).await?;
         }
         let (total, daily) = days.summaries();
@@ -277,7 +282,7 @@ impl StatsStore for InfluxStats {
         let (script, freshness) = match said.cells {
             Some(state) => (&self.scripts.customers_of_days, state.freshness),
             None => {
-                self.raw_questions.fetch_add(1, Ordering::Relaxed);
+                self.made_from_requests();
                 (&self.scripts.customers, said.requests)
             }
         };
