@@ -365,9 +365,8 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
     }
 
     fn tell(&self) {
-        let at_micros = Some(self.time.now().wall_nanos / 1000);
-        let durable =
-            Durable { commit: self.ledger.commit_number(), as_of_micros: self.as_of_micros, at_micros };
+        let now_micros = self.time.now().wall_nanos / 1000;
+        let durable = Durable::now(self.ledger.commit_number(), self.as_of_micros, now_micros);
         self.surroundings.durable.send_replace(durable);
     }
 

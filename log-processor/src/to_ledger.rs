@@ -122,6 +122,11 @@ pub struct Durable {
 }
 
 impl Durable {
+    /// What is so now.
+    pub fn now(commit: u64, as_of_micros: Option<i64>, now_micros: i64) -> Self {
+        Self { commit, as_of_micros, at_micros: Some(now_micros) }
+    }
+
     /// At the start of a run, after this commit.
     pub fn at_start(commit: u64) -> Self {
         Self { commit, ..Self::default() }

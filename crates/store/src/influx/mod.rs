@@ -5,6 +5,7 @@
 
 mod config;
 mod csv;
+mod days;
 mod flux;
 mod heartbeats;
 mod http;

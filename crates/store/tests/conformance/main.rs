@@ -14,7 +14,7 @@ mod subject;
 
 /// The suite for one store: each case gets an empty one.
 macro_rules! suite {
-    ($subject:expr) => {
+    (statistics of $subject:expr) => {
         suite!($subject;
             answers_are_an_exact_recount,
             x1_a_thousand_identical_lines_of_a_second_are_a_thousand,
@@ -29,6 +29,9 @@ macro_rules! suite {
             customers_come_in_pages_in_byte_order,
             the_answer_is_as_fresh_as_the_processor_said,
         );
+    };
+    ($subject:expr) => {
+        suite!(statistics of $subject);
         suite!(questions, $subject;
             cells_of_stretches_are_an_exact_recount,
             minutes_are_told_apart,
@@ -55,7 +58,8 @@ mod embedded {
 }
 
 mod published {
-    suite!(crate::cells::Published::new().await);
+    // Stretches, tables and single requests are asked of the requests, which are not there.
+    suite!(statistics of crate::cells::Published::new().await);
 }
 
 mod real {

@@ -3,6 +3,7 @@
 use logline::{CustomerId, Latency, LogTime, Record, RequestPath, Status};
 use proptest::prelude::*;
 
+use super::short::{SHORT_TEXTS, eight_digits};
 use super::*;
 use crate::KeyStart;
 use crate::influx::fake::{FieldValue, parse_line};
