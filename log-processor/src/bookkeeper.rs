@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use store::embedded::{GenerationId, GenerationState, LedgerError};
@@ -20,7 +20,7 @@ use crate::lines::Settled;
 use crate::mutation::{Mutation, mutated};
 use crate::statements::Statements;
 use crate::tail::identity::mark_segment;
-use crate::to_ledger::{Durable, Lost, ToLedger};
+use crate::to_ledger::{Durable, Lost, ToLedger, answer};
 
 /// What may wait in memory for a commit, whatever the last one cost.
 const COMMIT_BYTES: usize = 8 << 20;
@@ -392,12 +392,5 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
                 Err(error) => return Err(error),
             }
         }
-    }
-}
-
-/// Answers somebody who asked. He may be gone when the program stops; then nobody needs the answer.
-fn answer<T>(reply: &SyncSender<T>, value: T) {
-    if reply.send(value).is_err() {
-        tracing::debug!("nobody waits for this answer any more");
     }
 }

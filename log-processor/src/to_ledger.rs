@@ -132,3 +132,10 @@ impl Durable {
         Self { commit, ..Self::default() }
     }
 }
+
+/// Answers somebody who asked. He may be gone when the program stops; then nobody needs the answer.
+pub(crate) fn answer<T>(reply: &SyncSender<T>, value: T) {
+    if reply.send(value).is_err() {
+        tracing::debug!("nobody waits for this answer any more");
+    }
+}
