@@ -108,6 +108,7 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
     /// A bookkeeper for an open ledger.
     pub fn new(ledger: L, time: T, surroundings: Surroundings) -> Self {
         let now = time.now().uptime;
+        let as_of_micros = ledger.as_of_micros();
         Self {
             ledger,
             time,
@@ -119,7 +120,7 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
             last_bytes: HashMap::new(),
             look: None,
             next_look: None,
-            as_of_micros: None,
+            as_of_micros,
             as_of_noted: now,
             dirty: false,
             last_commit: now,
@@ -129,7 +130,7 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
 
     /// Works until everyone who could tell it something is gone, then commits the rest.
     pub fn run(mut self, messages: &Receiver<ToLedger>) -> Ended {
-        match self.work(messages).and_then(|()| self.commit()).and_then(|()| self.save_confirmed()) {
+        match self.work(messages).and_then(|()| self.commit()).and_then(|()| self.save_as_of()) {
             Ok(()) => Ended::Saved,
             Err(error) => {
                 self.surroundings.health.raise(Concern::Ledger, Severity::NeedsAction, &error.to_string());
@@ -322,15 +323,17 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
             self.as_of_micros = Some(*as_of);
             self.look = self.next_look.take();
         }
-        if let Some(as_of) =
-            self.as_of_micros.filter(|_| !self.dirty && self.since(self.as_of_noted) >= AS_OF_EVERY)
-        {
+        if !self.dirty && self.since(self.as_of_noted) >= AS_OF_EVERY { self.save_as_of() } else { Ok(()) }
+    }
+
+    /// Makes durable and tells how fresh the data is.
+    fn save_as_of(&mut self) -> Result<(), LedgerError> {
+        if let Some(as_of) = self.as_of_micros {
             self.as_of_noted = self.time.now().uptime;
             self.persist(|ledger| ledger.set_as_of(as_of))?;
-            self.save_confirmed()?;
             self.tell();
         }
-        Ok(())
+        self.save_confirmed()
     }
 
     /// Makes durable what was applied, if there is any.

@@ -44,6 +44,7 @@ pub trait LedgerPort: Debug {
     fn totals(&self) -> LedgerTotals;
     fn pending(&self) -> Pending;
     fn commit_number(&self) -> u64;
+    fn as_of_micros(&self) -> Option<i64>;
 }
 
 impl LedgerPort for Ledger {
@@ -121,6 +122,10 @@ impl LedgerPort for Ledger {
 
     fn commit_number(&self) -> u64 {
         self.commit_number()
+    }
+
+    fn as_of_micros(&self) -> Option<i64> {
+        self.as_of_micros()
     }
 }
 

@@ -90,7 +90,8 @@ pub async fn run<S: RequestStore>(
     let statements = Statements::of_ledger(&ledger, followed, Utc::now().timestamp())
         .map_err(|error| Refused::Ledger(error.to_string()))?;
     let account = Arc::new(Account::new(ledger.totals()));
-    let (durable_sender, durable) = watch::channel(Durable::at_start(ledger.commit_number()));
+    let (durable_sender, durable) =
+        watch::channel(Durable::at_start(ledger.commit_number(), ledger.as_of_micros()));
     let (published_sender, published) = watch::channel(Published::default());
     let common = Arc::new(Common {
         store: Arc::new(store),

@@ -99,11 +99,7 @@ pub async fn replay<S: RequestStore>(
     let limits = TimeLimits::at(Utc::now().timestamp(), settings.retention);
     let statements = Statements::of_ledger(&ledger, sources.iter().cloned(), Utc::now().timestamp())?;
     let view = LedgerView::open(&settings.state_dir)?;
-    let durable = Durable {
-        commit: ledger.commit_number(),
-        as_of_micros: view.as_ref().and_then(LedgerView::as_of_micros),
-        at_micros: None,
-    };
+    let durable = Durable::at_start(ledger.commit_number(), ledger.as_of_micros());
     let (_durable, durable) = watch::channel(durable);
     // The next start publishes the statistics.
     let (_published, published) = watch::channel(Published::default());

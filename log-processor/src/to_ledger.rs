@@ -127,9 +127,9 @@ impl Durable {
         Self { commit, as_of_micros, at_micros: Some(now_micros) }
     }
 
-    /// At the start of a run, after this commit.
-    pub fn at_start(commit: u64) -> Self {
-        Self { commit, ..Self::default() }
+    /// At the start of a run, after this commit: what was readable then is still in it.
+    pub fn at_start(commit: u64, as_of_micros: Option<i64>) -> Self {
+        Self { commit, as_of_micros, at_micros: None }
     }
 }
 

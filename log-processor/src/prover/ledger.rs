@@ -297,6 +297,10 @@ impl LedgerPort for ModelLedger {
     fn commit_number(&self) -> u64 {
         self.now.commit_number
     }
+
+    fn as_of_micros(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// The clock of the world.

@@ -4,6 +4,7 @@
 //!
 //! A seed decides what happens and in which order; when it happens is the machine's affair, so that a seed that failed once may have to be run some times to fail again.
 
+mod judgement;
 mod log;
 mod misbehaviour;
 mod run;

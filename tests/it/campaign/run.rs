@@ -1,6 +1,5 @@
 //! One run of the campaign: its steps, and the judgement at its end.
 
-use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -8,8 +7,7 @@ use serde_json::Value;
 use system_tests::dice::Dice;
 use system_tests::proxy::Treatment;
 use system_tests::refusals::{Poison, Refusals};
-use system_tests::stack::{Processor, days_ago};
-use system_tests::tell;
+use system_tests::stack::Processor;
 use system_tests::traffic::Traffic;
 use system_tests::wait::PATIENCE;
 use tempfile::TempDir;
@@ -19,7 +17,7 @@ use super::misbehaviour;
 use crate::both::{Bench, Store};
 
 /// The log that the generator writes and rotates.
-const GENERATED: &str = "gen.log";
+pub(super) const GENERATED: &str = "gen.log";
 /// How long the processor may need for what it has to catch up with.
 const DEADLINE: Duration = Duration::from_secs(180);
 
@@ -52,19 +50,19 @@ impl Tally {
 /// A run under way.
 pub(super) struct Run {
     // What talks ends before what it talks to.
-    processor: Option<Processor>,
-    bench: Bench,
+    pub(super) processor: Option<Processor>,
+    pub(super) bench: Bench,
     /// logrotate's files: a folder that belongs to nobody else, as it demands.
     _rotators: TempDir,
     logs: Vec<RotatedLog>,
-    traffic: Traffic,
+    pub(super) traffic: Traffic,
     dice: Dice,
-    generated: u64,
+    pub(super) generated: u64,
     long: bool,
     /// Lines of a file that is truncated are in flight: the processor must not die before they are settled, or they are gone with it (docs/RELIABILITY.md, limits).
     only_in_flight: bool,
-    tally: Tally,
-    story: Vec<String>,
+    pub(super) tally: Tally,
+    pub(super) story: Vec<String>,
 }
 
 impl Run {
@@ -125,7 +123,7 @@ impl Run {
         self.tally
     }
 
-    fn note(&mut self, what: impl Into<String>) {
+    pub(super) fn note(&mut self, what: impl Into<String>) {
         self.story.push(what.into());
     }
 
@@ -309,7 +307,7 @@ impl Run {
         self.note("the store behaves");
     }
 
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         self.processor = Some(self.bench.stack.processor());
     }
 
@@ -319,12 +317,12 @@ impl Run {
         }
     }
 
-    fn until(&self, what: &str, wish: impl Fn(&Value) -> bool) -> Value {
+    pub(super) fn until(&self, what: &str, wish: impl Fn(&Value) -> bool) -> Value {
         self.bench.stack.until(DEADLINE, what, wish)
     }
 
     /// Waits until everything that was written is settled.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.finish_lines();
         self.release();
         let (stored, rejected) = self.expected();
@@ -339,57 +337,7 @@ impl Run {
         self.only_in_flight = false;
     }
 
-    fn expected(&self) -> (u64, u64) {
+    pub(super) fn expected(&self) -> (u64, u64) {
         (self.traffic.good_lines() + self.generated, self.traffic.rejected_lines())
-    }
-
-    fn judge(&mut self) {
-        self.settle();
-        assert_eq!(self.processor.take().expect("it runs").program.stop(), 0);
-        let (stored, rejected) = self.expected();
-        let stack = &self.bench.stack;
-        let story = self.story.join("\n");
-        tell(&format!("    {stored} lines, {} steps", self.story.len()));
-        stack.assert_account(stored, rejected);
-        let refused = stack.status()["rejected"]["refused"].as_u64().unwrap_or(0);
-        assert_eq!(refused, self.traffic.refused_lines(), "lines that the store refused, after\n{story}");
-
-        let mut recount = self.traffic.recount();
-        recount.add_files(stack.generations(GENERATED));
-        assert_eq!(recount.lines(), stored, "the test's own truth");
-        assert_eq!(self.sums(), recount.sums(), "what the store holds, after\n{story}");
-        let verified = stack.verify(&[]);
-        let text = String::from_utf8_lossy(&verified.stdout).into_owned()
-            + &String::from_utf8_lossy(&verified.stderr);
-        assert_eq!(verified.status.code(), Some(0), "verify says\n{text}\nafter\n{story}");
-        stack.api().assert_equal(&recount, &["1970-01-01", &days_ago(0)]);
-        self.count(stored, rejected);
-    }
-
-    fn count(&mut self, stored: u64, rejected: u64) {
-        self.tally.lines = stored + rejected;
-        self.tally.rejected = rejected;
-        self.tally.refused = self.traffic.refused_lines();
-        if let Some(proxy) = &self.bench.proxy {
-            let counts = proxy.counts();
-            self.tally.repeated = counts.repeated_points;
-            assert_eq!(counts.changed_points, 0, "a line that is sent again is the same point");
-        }
-    }
-
-    /// For each customer what the store holds: requests, successes, microseconds. Of the embedded store the raw requests; its cells are what the api answers from.
-    fn sums(&self) -> BTreeMap<String, (u64, u64, u64)> {
-        if let Some(influx) = &self.bench.influx {
-            return influx.sums();
-        }
-        let ledger =
-            rusqlite::Connection::open(self.bench.stack.path("state/ledger.db")).expect("it is SQLite");
-        let sql = "SELECT customer.id, count(*), sum(status BETWEEN 200 AND 399), sum(latency_micros) \
-                   FROM request JOIN customer ON customer.number = request.customer GROUP BY customer.id";
-        let mut statement = ledger.prepare(sql).expect("SQL");
-        let number = |row: &rusqlite::Row<'_>, column| row.get::<_, i64>(column).map(i64::cast_unsigned);
-        let rows = statement
-            .query_map([], |row| Ok((row.get(0)?, (number(row, 1)?, number(row, 2)?, number(row, 3)?))));
-        rows.expect("rows").collect::<Result<_, _>>().expect("rows")
     }
 }

@@ -111,6 +111,11 @@ impl Ledger {
         self.meta.commit_number.cast_unsigned()
     }
 
+    /// Every line that was readable at this instant is in the last commit, microseconds since 1970; `None` before that was ever so.
+    pub fn as_of_micros(&self) -> Option<i64> {
+        self.meta.as_of_micros
+    }
+
     /// All generations of a source, oldest first, as they are with what was applied and not yet committed.
     ///
     /// # Errors

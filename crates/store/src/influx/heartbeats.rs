@@ -86,7 +86,8 @@ impl Heartbeats {
         self.least(|heartbeat| heartbeat.as_of_micros.filter(|as_of| *as_of != processors::AS_OF_UNKNOWN))
     }
 
-    /// What the statistics are worth, if they hold all that was ever counted: those of every source do. `None` too when nobody has said anything.
+    /// What the statistics are worth, if they hold all that was ever counted: those of every source do. `None` too when nobody has said anything, and while they have never been whole
+    /// although the requests have: then the requests know more.
     pub(super) fn cells(&self) -> Option<CellsState> {
         let (mut quarters_from, mut days_from) = (i64::MIN, 0);
         for heartbeat in self.by_source.values() {
@@ -101,8 +102,9 @@ impl Heartbeats {
             Statistics::Published { as_of_micros, .. } => as_of_micros,
             Statistics::NeedRebuild | Statistics::Incomplete => None,
         });
-        let spoken = !self.by_source.is_empty();
-        spoken.then_some(CellsState {
+        let never_whole = freshness.as_of_micros.is_none() && self.freshness().as_of_micros.is_some();
+        let holds = !self.by_source.is_empty() && !never_whole;
+        holds.then_some(CellsState {
             freshness,
             quarters_from_second: quarters_from,
             days_from_second: days_from,
@@ -170,6 +172,18 @@ mod tests {
     }
 
     #[test]
+    fn cells_that_were_never_whole_do_not_answer_where_the_requests_were() {
+        let of = |requests: i64, cells: i64| {
+            let source = Heartbeat { as_of_micros: Some(requests), ..said(processors::PUBLISHED, cells, 0) };
+            Heartbeats { by_source: BTreeMap::from([("main".to_owned(), source)]) }.cells()
+        };
+        assert_eq!(of(50 * HOUR, -1), None, "a processor that was stopped before it had published");
+        let both_begin = of(processors::AS_OF_UNKNOWN, -1).expect("cells are as good as requests");
+        assert_eq!(both_begin.freshness.as_of_micros, None);
+        assert!(of(50 * HOUR, 40 * HOUR).is_some(), "as_of tells how far they are");
+    }
+
+    #[test]
     fn answers_are_made_of_cells_only_where_every_source_has_all_of_them() {
         let check = |heartbeats: Vec<Heartbeat>, expected: Option<(Option<i64>, i64, i64)>| {
             let by_source =
@@ -191,7 +205,6 @@ mod tests {
             vec![published(), said(processors::PUBLISHED, 39 * HOUR, 0)],
             Some((Some(39 * HOUR), 900, 450)),
         );
-        check(vec![published(), said(processors::PUBLISHED, -1, 0)], Some((None, 900, 450)));
         check(vec![published(), said(processors::INCOMPLETE, -1, 0)], None);
         check(vec![published(), said(processors::NEED_REBUILD, -1, 0)], None);
         check(vec![published(), said("something newer", 1, 0)], None);
