@@ -27,6 +27,7 @@ mod requests;
 mod retention;
 mod schema;
 mod sources;
+mod tables;
 #[cfg(feature = "fake")]
 pub mod testing;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::fault::Fault;
 use super::ledger::LEDGER_FILE;
 use super::meta::Meta;
 use super::pool::Pool;
+use super::tables::{self, Sums};
 use super::{questions, raw_reader};
 use crate::{
     Cells, CellsQuery, CustomerRow, CustomersPage, CustomersQuery, DataVersion, DayStats, Freshness, Method,
@@ -26,12 +27,13 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct EmbeddedStats {
     pool: Arc<Pool>,
+    sums: Arc<Sums>,
 }
 
 impl EmbeddedStats {
     /// Opens nothing yet.
     pub fn new(state_dir: &Path) -> Self {
-        Self { pool: Pool::new(state_dir.join(LEDGER_FILE)) }
+        Self { pool: Pool::new(state_dir.join(LEDGER_FILE)), sums: Arc::default() }
     }
 
     /// An answer made from the ledger's row about itself, and more.
@@ -81,8 +83,8 @@ impl StatsStore for EmbeddedStats {
     }
 
     async fn table(&self, query: &TableQuery) -> Result<Table, ReadError> {
-        let query = query.clone();
-        self.answer(move |connection, meta| questions::table(connection, meta, &query)).await
+        let (query, sums) = (query.clone(), Arc::clone(&self.sums));
+        self.answer(move |connection, meta| tables::table(connection, meta, &query, &sums)).await
     }
 
     async fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, ReadError> {

@@ -8,4 +8,5 @@ mod reader;
 mod recount;
 mod retention;
 mod support;
+mod tables;
 mod unpublished;

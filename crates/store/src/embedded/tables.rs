@@ -1,0 +1,262 @@
+//! Tables of all customers. What earlier questions read of windows that have not changed since is kept, merged by customer, so that a table is renewed from the windows
+//! that changed and those that came: of ten thousand customers and thirty days a few ten thousand cells instead of a million.
+//!
+//! Whether a window has changed is told by the checksums of its cells of all customers together: every request of the window is counted in one of them, in the commit that counts it for
+//! its customer. All is looked at in one snapshot with what is read, so a table is as exact as one that is made anew.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use stats::{Cell, TimeRange, Window, WindowKind, tile_stretches};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::cell_rows;
+use super::cells::{ALL_CUSTOMERS, CustomerNumber};
+use super::customers::Customer;
+use super::fault::Fault;
+use super::meta::Meta;
+use super::questions::kept;
+use super::reader::freshness;
+use crate::{Method, Table, TableQuery, TableRow};
+
+/// So many sums are kept: of the ranges that people look at, each with the one before it.
+const SUMS_MAX: usize = 8;
+/// A sum of more bytes is not kept: the table is made anew each time.
+const SUM_MAX_BYTES: usize = 64 << 20;
+/// When so many windows have come that a sum does not hold, a new one is made.
+const NEW_MAX: usize = 4;
+/// The newest windows change with every commit: they are read each time.
+const NEWEST: usize = 2;
+/// Windows that were seen to change are left out of the next sum, up to that many; where more do, nobody knows which will be next.
+const CHANGING_MAX: usize = 16;
+
+/// A window by kind and start, and what its cells of all customers say.
+type Fingerprints = BTreeMap<(WindowKind, i64), u64>;
+
+/// Cells of some windows, merged by customer.
+#[derive(Debug)]
+struct Sum {
+    ledger_id: String,
+    windows: Fingerprints,
+    /// Where each customer's encoded cell is in `blobs`.
+    places: HashMap<CustomerNumber, Range<usize>>,
+    blobs: Vec<u8>,
+    /// Windows of the range that it does not hold, for they change or leave it soon.
+    left_out: usize,
+}
+
+/// The sums that are kept, the one that was used last at the end.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    kept: Mutex<Vec<Arc<Sum>>>,
+}
+
+/// All customers that have requests in a range.
+pub(super) fn table(
+    connection: &Connection,
+    meta: &Meta,
+    query: &TableQuery,
+    sums: &Sums,
+) -> Result<Table, Fault> {
+    let TimeRange { from_second, to_second } = query.range;
+    let runs =
+        tile_stretches(&[from_second, to_second.max(from_second)], kept(meta)).map_err(Fault::NotKept)?;
+    let mut windows = Fingerprints::new();
+    for (kind, from_second, to_second) in runs {
+        fingerprints(connection, kind, TimeRange { from_second, to_second }, &mut windows)?;
+    }
+    let (sum, mut beside) = match sums.best(&meta.ledger_id, &windows) {
+        Ok(sum) => {
+            windows.retain(|window, _| !sum.windows.contains_key(window));
+            (Some(sum), HashMap::new())
+        }
+        Err(changed) => {
+            let lasting = worth_keeping(&windows, &changed);
+            let mut cells = HashMap::new();
+            merge(connection, lasting.keys(), &mut cells)?;
+            windows.retain(|window, _| !lasting.contains_key(window));
+            sums.keep(Sum::of(&mut cells, &meta.ledger_id, lasting, without_minutes(&windows)));
+            (None, cells)
+        }
+    };
+    merge(connection, windows.keys(), &mut beside)?;
+    let rows = rows(connection, query, sum.as_deref(), beside)?;
+    Ok(Table { rows, method: Method::Cells, freshness: freshness(meta) })
+}
+
+/// The windows of a run that hold requests. One seek for each.
+fn fingerprints(
+    connection: &Connection,
+    kind: WindowKind,
+    windows: TimeRange,
+    found: &mut Fingerprints,
+) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT start_second, customer, source, checksum FROM cell
+         WHERE kind = ?1 AND start_second >= ?2 AND start_second < ?3
+         ORDER BY start_second, customer, source",
+    )?;
+    let mut seek_second = windows.from_second;
+    loop {
+        let mut rows = statement.query((kind as u8, seek_second, windows.to_second))?;
+        let (mut window, mut checksums) = (None, Vec::new());
+        while let Some(row) = rows.next()? {
+            let (start_second, customer): (i64, CustomerNumber) = (row.get(0)?, row.get(1)?);
+            if customer != ALL_CUSTOMERS || window.is_some_and(|window| window != start_second) {
+                window = window.or(Some(start_second));
+                break;
+            }
+            window = Some(start_second);
+            for number in [row.get::<_, i64>(2)?, row.get(3)?] {
+                checksums.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+        let Some(start_second) = window else { return Ok(()) };
+        if checksums.is_empty() {
+            let range = Window { kind, start_second }.range();
+            return Err(Fault::Damaged(format!(
+                "the statistics of all customers from {} on",
+                range.from_second
+            )));
+        }
+        found.insert((kind, start_second), xxh3_64(&checksums));
+        seek_second = start_second + kind.seconds();
+    }
+}
+
+/// Of the windows of a range those that a sum should hold: not the newest, not those that were seen to change, and no minutes, which leave the range soon.
+fn worth_keeping(windows: &Fingerprints, changed: &BTreeSet<(WindowKind, i64)>) -> Fingerprints {
+    let mut by_end: Vec<_> = windows.keys().copied().collect();
+    by_end.sort_unstable_by_key(|(kind, start)| start + kind.seconds());
+    let newest = &by_end[by_end.len().saturating_sub(NEWEST)..];
+    let is_quiet = |window: &(WindowKind, i64)| changed.len() > CHANGING_MAX || !changed.contains(window);
+    let lasts = |window: &(WindowKind, i64)| {
+        window.0 != WindowKind::Minute && !newest.contains(window) && is_quiet(window)
+    };
+    windows.iter().filter(|(window, _)| lasts(window)).map(|(window, said)| (*window, *said)).collect()
+}
+
+fn without_minutes(windows: &Fingerprints) -> usize {
+    windows.keys().filter(|(kind, _)| *kind != WindowKind::Minute).count()
+}
+
+/// Adds the cells of windows, by customer.
+fn merge<'a>(
+    connection: &Connection,
+    windows: impl Iterator<Item = &'a (WindowKind, i64)>,
+    by_number: &mut HashMap<CustomerNumber, Cell>,
+) -> Result<(), Fault> {
+    for &(kind, start_second) in windows {
+        let window = Window { kind, start_second }.range();
+        cell_rows::for_each_customer(connection, kind, window, |customer, cell| {
+            by_number.entry(customer).or_default().merge(&cell);
+        })?;
+    }
+    Ok(())
+}
+
+fn rows(
+    connection: &Connection,
+    query: &TableQuery,
+    sum: Option<&Sum>,
+    mut beside: HashMap<CustomerNumber, Cell>,
+) -> Result<Vec<TableRow>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT number, id, requests, last_seen_second, checksum FROM customer ORDER BY id",
+    )?;
+    let mut found = statement.query([])?;
+    let mut rows = Vec::new();
+    let mut of_sum = 0;
+    while let Some(row) = found.next()? {
+        let number: CustomerNumber = row.get(0)?;
+        let mut cell = beside.remove(&number);
+        if let Some(sum) = sum.and_then(|sum| sum.cell(number)) {
+            of_sum += 1;
+            cell.get_or_insert_default().merge(&sum);
+        }
+        if let Some(cell) = cell {
+            let Customer { id, last_seen_second, .. } = Customer::from_row(row)?;
+            rows.push(TableRow { id, last_seen_second, measures: cell.measures(&query.percentiles) });
+        }
+    }
+    let rest = beside.into_keys().next();
+    let rest = rest.or_else(|| sum.filter(|sum| sum.places.len() > of_sum)?.places.keys().next().copied());
+    match rest {
+        None => Ok(rows),
+        Some(number) => Err(Fault::Damaged(format!("customer number {number} has statistics, but no row"))),
+    }
+}
+
+impl Sum {
+    /// What these cells of these windows are as a sum. `None` when there is nothing to keep, or too much.
+    fn of(
+        cells: &mut HashMap<CustomerNumber, Cell>,
+        ledger_id: &str,
+        windows: Fingerprints,
+        left_out: usize,
+    ) -> Option<Sum> {
+        let (mut places, mut blobs) = (HashMap::with_capacity(cells.len()), Vec::new());
+        for (number, cell) in cells {
+            let begin = blobs.len();
+            cell.settle();
+            cell.encode(&mut blobs);
+            places.insert(*number, begin..blobs.len());
+            if blobs.len() > SUM_MAX_BYTES {
+                return None;
+            }
+        }
+        blobs.shrink_to_fit();
+        let ledger_id = ledger_id.to_owned();
+        (!places.is_empty()).then_some(Sum { ledger_id, windows, places, blobs, left_out })
+    }
+
+    fn cell(&self, number: CustomerNumber) -> Option<Cell> {
+        let place = self.places.get(&number)?;
+        Some(Cell::decode(&self.blobs[place.clone()]).expect("it was encoded here"))
+    }
+
+    /// The windows of which it holds something else than there is now.
+    fn changed(&self, windows: &Fingerprints) -> BTreeSet<(WindowKind, i64)> {
+        let is_other = |(window, said): &(&(WindowKind, i64), &u64)| windows.get(window) != Some(said);
+        self.windows.iter().filter(is_other).map(|(window, _)| *window).collect()
+    }
+}
+
+impl Sums {
+    /// The sum that holds most of these windows as they are. If none will do: which windows were seen to change, where one has changed in few.
+    fn best(&self, ledger_id: &str, windows: &Fingerprints) -> Result<Arc<Sum>, BTreeSet<(WindowKind, i64)>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|sum| sum.ledger_id == ledger_id);
+        let lasting = without_minutes(windows);
+        let best = kept
+            .iter()
+            .enumerate()
+            .filter(|(_, sum)| sum.changed(windows).is_empty())
+            .filter(|(_, sum)| lasting - sum.windows.len() <= sum.left_out + NEW_MAX)
+            .max_by_key(|(_, sum)| sum.windows.len());
+        if let Some((index, _)) = best {
+            let sum = kept.remove(index);
+            kept.push(Arc::clone(&sum));
+            return Ok(sum);
+        }
+        // Of the same range a moment ago: windows that left it have not changed, they are gone.
+        let changed = kept.iter().map(|sum| {
+            let mut changed = sum.changed(windows);
+            changed.retain(|window| windows.contains_key(window));
+            changed
+        });
+        Err(changed.filter(|changed| !changed.is_empty()).min_by_key(BTreeSet::len).unwrap_or_default())
+    }
+
+    fn keep(&self, sum: Option<Sum>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sum) = sum {
+            if kept.len() >= SUMS_MAX {
+                kept.remove(0);
+            }
+            kept.push(Arc::new(sum));
+        }
+    }
+}
