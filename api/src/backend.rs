@@ -36,6 +36,7 @@ pub(crate) trait AnyStore: Send + Sync {
     fn requests<'a>(&'a self, query: &'a RequestsQuery) -> BoxFuture<'a, Result<RequestsPage, ReadError>>;
     fn paths<'a>(&'a self, query: &'a PathsQuery) -> BoxFuture<'a, Result<Paths, ReadError>>;
     fn raw_questions(&self) -> u64;
+    fn keeps_minutes(&self) -> bool;
     fn describe(&self) -> String;
 }
 
@@ -66,6 +67,9 @@ impl<S: StatsStore> AnyStore for S {
     }
     fn raw_questions(&self) -> u64 {
         StatsStore::raw_questions(self)
+    }
+    fn keeps_minutes(&self) -> bool {
+        StatsStore::keeps_minutes(self)
     }
     fn describe(&self) -> String {
         StatsStore::describe(self)
@@ -163,6 +167,11 @@ impl Backend {
     }
 
     /// How often an answer had to be made from the single requests.
+    /// Whether minutes cost no more than other windows.
+    pub(crate) fn keeps_minutes(&self) -> bool {
+        self.store.keeps_minutes()
+    }
+
     pub(crate) fn raw_questions(&self) -> u64 {
         self.store.raw_questions()
     }

@@ -196,7 +196,8 @@ impl AppState {
 
     /// The moment of a question.
     fn moment(&self) -> Moment {
-        Moment::new(self.now_micros().div_euclid(1_000_000), self.0.options.retention)
+        let moment = Moment::new(self.now_micros().div_euclid(1_000_000), self.0.options.retention);
+        if self.0.backend.keeps_minutes() { moment } else { moment.without_minutes() }
     }
 
     /// The days that can be asked for now.

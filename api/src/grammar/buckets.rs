@@ -100,7 +100,8 @@ impl Moment {
         }
         let length = period.range.to_second - period.range.from_second;
         let mut last = None;
-        for granularity in ALL {
+        let dear = |granularity| granularity == Granularity::Minute && !self.minutes_are_cheap(period.range);
+        for granularity in ALL.into_iter().filter(|granularity| !dear(*granularity)) {
             if length / granularity.seconds() <= AUTO_MAX || granularity == Granularity::Day {
                 match self.buckets_of(period.range, granularity, period.zone) {
                     Ok(buckets) => return Ok(buckets),

@@ -13,6 +13,10 @@ use super::{Fault, Zone};
 
 /// Minutes are kept for 48 hours; the hour less is for what passes between question and answer, and clocks that differ.
 const MINUTES_SECONDS: i64 = 47 * 3600;
+/// Of ranges no longer than that minutes are told also where they are made from the single requests: an hour, widened.
+const MINUTES_FROM_REQUESTS_SECONDS: i64 = 90 * 60;
+/// Ends of ranges no longer than that are told to the minute there, too.
+const SHORT_SECONDS: i64 = 30 * 60;
 /// Quarter-hours are kept for 90 days, by the processor's clock.
 const QUARTERS_SECONDS: i64 = 90 * SECONDS_PER_DAY - 900;
 /// The range when nothing is said about it.
@@ -24,6 +28,8 @@ const TO_DEFAULT: &str = "now";
 pub(crate) struct Moment {
     now_second: i64,
     first_second: i64,
+    /// Whether minutes cost no more than other windows.
+    minutes: bool,
 }
 
 /// What was written about a range.
@@ -49,7 +55,12 @@ pub(crate) struct Period {
 impl Moment {
     /// No log line is older than 1970, or than the first day of the retention.
     pub(crate) fn new(now_second: i64, retention: Option<Duration>) -> Self {
-        Self { now_second, first_second: first_kept_second(now_second, retention).max(0) }
+        Self { now_second, first_second: first_kept_second(now_second, retention).max(0), minutes: true }
+    }
+
+    /// The same before a store that makes minutes from the single requests: ends of ranges are widened to quarter-hours, and minutes are told of short ranges only, or when they are asked for.
+    pub(crate) fn without_minutes(self) -> Self {
+        Self { minutes: false, ..self }
     }
 
     /// From when on windows can be relied on, whichever store is asked.
@@ -67,7 +78,19 @@ impl Moment {
 
     /// Whether a range can be told minute by minute.
     pub(crate) fn has_minutes(&self, range: TimeRange) -> bool {
-        range.from_second >= self.kept().minutes_from_second
+        range.from_second >= self.kept().minutes_from_second && self.minutes_are_cheap(range)
+    }
+
+    /// Whether it costs little to tell a range minute by minute.
+    pub(super) fn minutes_are_cheap(&self, range: TimeRange) -> bool {
+        self.minutes || range.to_second - range.from_second <= MINUTES_FROM_REQUESTS_SECONDS
+    }
+
+    /// The windows to which the ends of a range are widened, the shortest first.
+    fn edges(&self, asked: TimeRange) -> &'static [WindowKind] {
+        let all = &[WindowKind::Minute, WindowKind::Quarter, WindowKind::Day];
+        let is_short = asked.to_second - asked.from_second <= SHORT_SECONDS;
+        if self.minutes || is_short { all } else { &all[1..] }
     }
 
     /// The range that texts mean.
@@ -113,17 +136,16 @@ impl Moment {
 
     /// The range brought to windows that are kept: ends that are fixed stay where they are, or are a fault.
     fn widened(&self, asked: TimeRange, fixed: [bool; 2], zone: Zone) -> Result<TimeRange, Fault> {
-        let kept = self.kept();
+        let (kept, edges) = (self.kept(), self.edges(asked));
         let from_second = if fixed[0] {
             asked.from_second
         } else {
-            kept.finest_at(asked.from_second).floor(asked.from_second)
+            kept.finest_at(asked.from_second).max(edges[0]).floor(asked.from_second)
         };
-        let ends =
-            [WindowKind::Minute, WindowKind::Quarter, WindowKind::Day].map(|kind| kind.ceil(asked.to_second));
-        let ends = if fixed[1] { &[asked.to_second][..] } else { &ends[..] };
+        let widened = edges.iter().map(|kind| kind.ceil(asked.to_second));
+        let ends = if fixed[1] { vec![asked.to_second] } else { widened.collect() };
         let mut fault = None;
-        for &to_second in ends {
+        for to_second in ends {
             match tile_stretches(&[from_second, to_second], kept) {
                 Ok(_) => return Ok(TimeRange { from_second, to_second }),
                 Err(not_kept) => fault = fault.or(Some(not_kept)),
@@ -143,7 +165,7 @@ impl Moment {
     ) -> Result<(TimeRange, TimeRange), Fault> {
         let kept = self.kept();
         let mut fault = None;
-        for kind in [WindowKind::Minute, WindowKind::Quarter, WindowKind::Day] {
+        for kind in self.edges(asked) {
             let from_second = if days[0] { asked.from_second } else { kind.floor(asked.from_second) };
             let to_second = if days[1] { asked.to_second } else { kind.ceil(asked.to_second) };
             let before = if days == [true, true] {

@@ -291,3 +291,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn before_a_store_without_minutes_only_short_ranges_are_told_to_the_minute() {
+    let moment = moment().without_minutes();
+    let quarter = NOW - NOW.rem_euclid(900);
+    for (from, compare, expected, minutes, granularity) in [
+        ("-15m", false, (NOW - 15 * 60 - 56, NOW - 56 + 60), true, Granularity::Minute),
+        ("-1h", false, (quarter - H, quarter + 900), true, Granularity::Minute),
+        ("-12h", false, (quarter - 12 * H, quarter + 900), false, Granularity::Quarter),
+        ("", true, (quarter - D, quarter + 900), false, Granularity::Quarter),
+        ("-7d", false, (1_727_094_600, quarter + 900), false, Granularity::Quarter),
+    ] {
+        let texts = RangeTexts { compare, ..texts(from, "", "") };
+        let period = moment.period(texts).unwrap_or_else(|fault| panic!("{from}: {fault:?}"));
+        let TimeRange { from_second, to_second } = period.range;
+        assert_eq!((from_second, to_second), expected, "{from}");
+        assert_eq!(moment.has_minutes(period.range), minutes, "{from}");
+        let buckets = moment.buckets(&period, None).unwrap_or_else(|fault| panic!("{from}: {fault:?}"));
+        assert_eq!(buckets.granularity, granularity, "{from}");
+        let asked = moment.buckets(&period, Some(Granularity::Minute)).map(|buckets| buckets.granularity);
+        assert_eq!(
+            asked.ok(),
+            (from != "-7d").then_some(Granularity::Minute),
+            "{from}: when it is asked for"
+        );
+    }
+}

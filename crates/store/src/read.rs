@@ -175,6 +175,11 @@ pub trait StatsStore: Send + Sync + 'static {
         0
     }
 
+    /// Whether it keeps statistics of minutes; where it does not, minutes are made from the single requests, and cost what these are.
+    fn keeps_minutes(&self) -> bool {
+        true
+    }
+
     /// A short name for logs and readiness, without secrets.
     fn describe(&self) -> String;
 }

@@ -271,6 +271,10 @@ impl StatsStore for InfluxStats {
         self.raw_questions.load(Ordering::Relaxed)
     }
 
+    fn keeps_minutes(&self) -> bool {
+        false
+    }
+
     async fn customers(&self, query: &CustomersQuery) -> Result<CustomersPage, ReadError> {
         let said = self.said_before_now().await?;
         let mut found: BTreeMap<String, (u64, i64)> = BTreeMap::new();
