@@ -26,7 +26,7 @@ run_tests() {
     SYSTEM_TESTS_BIN="$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)"
     export SYSTEM_TESTS SYSTEM_TESTS_BIN
     # Those of the store that need a real InfluxDB.
-    [[ $SYSTEM_TESTS == *influxdb* ]] || SKIP=(--skip real:: --skip equal:: --skip published:: --skip influxdb::)
+    [[ $SYSTEM_TESTS == *influxdb* ]] || SKIP=(--skip real:: --skip equal:: --skip published:: --skip both:: --skip influxdb::)
 
     : >"$OUTPUT"
     timed "unit tests and tests of the programs" with_copy \

@@ -166,12 +166,12 @@ impl Backend {
         self.checked(self.store.freshness().await.map_err(Arc::new))
     }
 
-    /// How often an answer had to be made from the single requests.
     /// Whether minutes cost no more than other windows.
     pub(crate) fn keeps_minutes(&self) -> bool {
         self.store.keeps_minutes()
     }
 
+    /// How often an answer had to be made from the single requests.
     pub(crate) fn raw_questions(&self) -> u64 {
         self.store.raw_questions()
     }

@@ -1,6 +1,7 @@
 //! What the processor costs, and the floor beside it: every row of the table is a process of its own, measured from outside, and refuses to give a figure when a line is
 //! missing or was counted twice. What the figures mean is said in docs/PERFORMANCE.md.
 
+pub mod answers;
 pub mod influx;
 pub mod input;
 pub mod live;

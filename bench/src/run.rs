@@ -32,7 +32,7 @@ fn asked() -> anyhow::Result<Asked> {
         .about("Measures the processor beside the floor of the same run; every row refuses to give a figure when a line is missing or was counted twice")
         .arg(Arg::new("lines").long("lines").default_value("2000000").help("lines of the log"))
         .arg(Arg::new("rounds").long("rounds").default_value("3").help("rounds, of which the median counts"))
-        .arg(Arg::new("rows").long("rows").value_delimiter(',').default_value("stages,sink,embedded").help("which: stages, sink, embedded, influx (an influxd as for the tests), live (the programs as shipped)"))
+        .arg(Arg::new("rows").long("rows").value_delimiter(',').default_value("stages,sink,embedded").help("which: stages, sink, embedded, influx (an influxd as for the tests), answers (of the api, on one), live (the programs as shipped)"))
         .arg(Arg::new("json").long("json").help("file for the rows as JSON"))
         .arg(Arg::new("no-instructions").long("no-instructions").action(ArgAction::SetTrue).help("without callgrind, which takes a minute"))
         .arg(Arg::new("quick").long("quick").action(ArgAction::SetTrue).help("a small log, one round, no callgrind: whether it works, no figures to be quoted"))
@@ -79,6 +79,7 @@ pub fn run() -> anyhow::Result<()> {
             "sink" => bench.sink()?,
             "embedded" => bench.embedded()?,
             "influx" => bench.influx()?,
+            "answers" => bench.answers()?,
             "live" => bench.live()?,
             other => bail!("there are no rows {other}"),
         }

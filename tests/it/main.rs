@@ -13,6 +13,7 @@ mod identical_lines;
 mod kill9;
 mod original;
 mod outage;
+mod questions;
 mod retention;
 mod rotation_storm;
 mod second_instance;

@@ -13,6 +13,16 @@ use super::read::micros;
 use super::schema::requests;
 use crate::DayStats;
 
+/// The cell that a row of the statistics of a window brings.
+pub(super) fn window_cell(row: &Row<'_>) -> Result<Cell, AnswerError> {
+    let malformed = |why: &dyn fmt::Display| {
+        let at = row.get("_time").unwrap_or_default();
+        AnswerError::Malformed(format!("the statistics of a window at {at}: {why}"))
+    };
+    let blob = BASE64.decode(row.require("_value")?).map_err(|error| malformed(&error))?;
+    Cell::decode(&blob).map_err(|error| malformed(&error))
+}
+
 /// Days in the making: the counts and latencies of an answer's rows, which come in any order.
 #[derive(Debug, Default)]
 pub(super) struct Days {
@@ -44,14 +54,7 @@ impl Days {
     /// Adds the cell of a window and source.
     pub(super) fn take_cell(&mut self, row: &Row<'_>) -> Result<(), AnswerError> {
         let day = self.day_of(row)?;
-        let malformed = |why: &dyn fmt::Display| {
-            AnswerError::Malformed(format!(
-                "the statistics of a window at {}: {why}",
-                row.get("_time").unwrap_or_default()
-            ))
-        };
-        let blob = BASE64.decode(row.require("_value")?).map_err(|error| malformed(&error))?;
-        let cell = Cell::decode(&blob).map_err(|error| malformed(&error))?;
+        let cell = window_cell(row)?;
         self.cells.entry(day).or_default().merge(&cell);
         Ok(())
     }

@@ -3,11 +3,16 @@
 //!
 //! InfluxDB OSS merges the tree (`extern`) before the script; a literal that is reached through `params` is still pushed down to the storage engine.
 
+mod windows;
+
 use serde_json::{Value, json};
 
 use stats::TimeRange;
 
-use super::schema::{generations, processors, requests, statistics};
+use super::schema::{generations, processors, requests};
+pub(super) use windows::{
+    RUNS, cells_script, customers_of_days_script, known_of_days_script, table_of_cells_script,
+};
 
 /// The first and last second that InfluxDB's nanoseconds can reach.
 const TIME_MIN_SECOND: i64 = -9_223_372_036;
@@ -127,59 +132,6 @@ points()
 points()
     |> last()
     |> keep(columns: ["{customer_id}", "_time"])
-    |> yield(name: "{LAST}")
-"#
-    )
-}
-
-/// The names of the values of a run of windows: its beginning, its end, its kind.
-pub(super) const RUNS: [(&str, &str, &str); 3] =
-    [("start0", "stop0", "window0"), ("start1", "stop1", "window1"), ("start2", "stop2", "window2")];
-
-/// The statistics of up to three runs of windows ([`RUNS`]) of `params.customer` or of all customers together: one row for each window and source. The engine finds them by
-/// their series and times, and reads nothing else.
-pub(super) fn cells_script(runs: usize, one_customer: bool) -> String {
-    let (window, blob) = (statistics::WINDOW, statistics::BLOB);
-    let (measurement, whose) = if one_customer {
-        (statistics::MEASUREMENT, format!(" and r.{} == params.customer", statistics::CUSTOMER_ID))
-    } else {
-        (statistics::ALL_MEASUREMENT, String::new())
-    };
-    let mut script = format!(
-        r#"// tailgauge: statistics of windows
-cells = (start, stop, window) => from(bucket: params.bucket)
-    |> range(start: start, stop: stop)
-    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == "{blob}" and r.{window} == window{whose})
-    |> keep(columns: ["_time", "_value"])
-"#
-    );
-    for (start, stop, window) in &RUNS[..runs] {
-        script.push_str(&format!(
-            "\ncells(start: params.{start}, stop: params.{stop}, window: params.{window})\n    |> yield(name: \"{window}\")\n"
-        ));
-    }
-    script
-}
-
-/// All customers by their days: how many requests of each, and the second of the newest.
-pub(super) fn customers_of_days_script() -> String {
-    let (measurement, customer_id) = (statistics::MEASUREMENT, statistics::CUSTOMER_ID);
-    let (window, day) = (statistics::WINDOW, statistics::DAY);
-    let (requests, last_seen) = (statistics::REQUESTS, statistics::LAST_SEEN_S);
-    format!(
-        r#"// tailgauge: customers of days
-days = (field) => from(bucket: params.bucket)
-    |> range(start: params.start, stop: params.stop)
-    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == field and r.{window} == "{day}")
-    |> group(columns: ["{customer_id}"])
-
-days(field: "{requests}")
-    |> sum()
-    |> yield(name: "{REQUESTS}")
-
-days(field: "{last_seen}")
-    |> max()
-    |> keep(columns: ["{customer_id}", "_value"])
     |> yield(name: "{LAST}")
 "#
     )

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stats::SECONDS_PER_DAY;
+use stats::{SECONDS_PER_DAY, WindowKind, WindowsKept, tile_stretches};
 
 use super::csv::{AnswerError, Row};
 use super::registry::StatisticsFields;
@@ -52,6 +52,18 @@ impl CellsState {
         quarters_from_second: i64::MAX,
         days_from_second: 0,
     };
+
+    /// The windows that make exactly these stretches; None where only the requests can tell them.
+    pub(super) fn windows_of(&self, bounds: &[i64]) -> Option<Vec<(WindowKind, i64, i64)>> {
+        // What the bucket is about to drop has no statistics any more; the requests that are left of it can be counted.
+        if bounds.first().is_some_and(|first| (*first).max(0) < self.days_from_second) {
+            return None;
+        }
+        // Minutes are not published.
+        let kept =
+            WindowsKept { minutes_from_second: i64::MAX, quarters_from_second: self.quarters_from_second };
+        tile_stretches(bounds, kept).ok()
+    }
 }
 
 impl Heartbeats {
@@ -159,6 +171,37 @@ mod tests {
         check(&[(50 * HOUR, Some(49 * HOUR)), (20 * HOUR, Some(19 * HOUR))], Some(49 * HOUR));
         check(&[(50 * HOUR, Some(49 * HOUR)), (50 * HOUR, Some(processors::AS_OF_UNKNOWN))], None);
         check(&[(50 * HOUR, None)], None);
+    }
+
+    #[test]
+    fn stretches_are_made_of_whole_windows_or_not_at_all() {
+        use WindowKind::{Day, Quarter};
+        const D: i64 = SECONDS_PER_DAY;
+        let state = |quarters_from_second, days_from_second| CellsState {
+            quarters_from_second,
+            days_from_second,
+            ..CellsState::NOTHING
+        };
+        for (state, bounds, expected) in [
+            (
+                state(0, 0),
+                vec![900, D, 2 * D + 900],
+                Some(vec![(Quarter, 900, D), (Day, D, 2 * D), (Quarter, 2 * D, 2 * D + 900)]),
+            ),
+            (state(0, 0), vec![900, 1800, 2700], Some(vec![(Quarter, 900, 2700)])),
+            (state(0, 0), vec![900, 1860], None),
+            (state(0, 0), vec![901, 1800], None),
+            (state(D, 0), vec![900, D], None),
+            (state(D, 0), vec![0, D, D + 900], Some(vec![(Day, 0, D), (Quarter, D, D + 900)])),
+            (state(2 * D, D), vec![0, 2 * D], None),
+            (state(2 * D, D), vec![D, 2 * D], Some(vec![(Day, D, 2 * D)])),
+            (state(0, 0), vec![-D, D], Some(vec![(Day, -D, D)])),
+            (state(0, D), vec![], Some(vec![])),
+            (CellsState::NOTHING, vec![0, D], Some(vec![(Day, 0, D)])),
+            (CellsState::NOTHING, vec![0, 900], None),
+        ] {
+            assert_eq!(state.windows_of(&bounds), expected, "{state:?} {bounds:?}");
+        }
     }
 
     fn said(worth: &str, as_of: i64, quarters_from: i64) -> Heartbeat {

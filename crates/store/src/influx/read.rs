@@ -17,8 +17,8 @@ use super::days::Days;
 use super::flux::{self, Params};
 use super::heartbeats::{CellsState, Heartbeats, Said};
 use super::http::Http;
-use super::line_protocol::window_value;
 use super::query::{AskError, ask};
+use super::questions::params_of;
 use super::registry::has_requests;
 use super::schema::requests;
 use crate::{
@@ -52,8 +52,9 @@ pub(super) struct Scripts {
     all_customers: String,
     customers: String,
     /// By the number of runs of windows, from one.
-    cells_of_one: [String; 3],
-    cells_of_all: [String; 3],
+    pub(super) cells_of_one: [String; 3],
+    pub(super) cells_of_all: [String; 3],
+    pub(super) table_of_cells: [String; 3],
     customers_of_days: String,
     sources: String,
     freshness: String,
@@ -62,6 +63,8 @@ pub(super) struct Scripts {
     pub(super) table: String,
     pub(super) one_known: String,
     pub(super) any_known: String,
+    pub(super) one_in_days: String,
+    pub(super) any_in_days: String,
     pub(super) raw: String,
 }
 
@@ -98,6 +101,7 @@ impl InfluxStats {
                 customers: flux::customers_script(),
                 cells_of_one: [1, 2, 3].map(|runs| flux::cells_script(runs, true)),
                 cells_of_all: [1, 2, 3].map(|runs| flux::cells_script(runs, false)),
+                table_of_cells: [1, 2, 3].map(flux::table_of_cells_script),
                 customers_of_days: flux::customers_of_days_script(),
                 sources: flux::sources_script(),
                 freshness: flux::freshness_script(),
@@ -106,6 +110,8 @@ impl InfluxStats {
                 table: flux::table_script(),
                 one_known: flux::known_script(true),
                 any_known: flux::known_script(false),
+                one_in_days: flux::known_of_days_script(true),
+                any_in_days: flux::known_of_days_script(false),
                 raw: flux::raw_script(),
             }),
             clock: Arc::new(clock),
@@ -130,6 +136,12 @@ impl InfluxStats {
         stats::first_kept_second(i64::try_from(since.as_secs()).unwrap_or(i64::MAX), self.retention)
     }
 
+    /// The first day whose statistics count.
+    pub(super) fn first_day_second(&self, state: CellsState) -> i64 {
+        let days_from = state.days_from_second;
+        self.first_kept_second().max(if days_from > 0 { days_from } else { i64::MIN })
+    }
+
     async fn ask_said(&self) -> Result<Said, ReadError> {
         let asked = (self.clock)();
         let mut heartbeats = Heartbeats::default();
@@ -148,7 +160,7 @@ impl InfluxStats {
 
     /// What was said before this moment. It must not be read after the requests or statistics, nor along with them: a batch could be stored in between, and the
     /// answer would claim lines that it does not have.
-    async fn said_before_now(&self) -> Result<Said, ReadError> {
+    pub(super) async fn said_before_now(&self) -> Result<Said, ReadError> {
         match self.last_said() {
             Some((asked, said)) if self.is_younger(asked, FRESHNESS_KEPT) => Ok(said),
             _ => self.ask_said().await,
@@ -204,10 +216,7 @@ impl InfluxStats {
         let (runs, covered) = range.tile(state.quarters_from_second);
         let mut days = Days::default();
         if !runs.is_empty() {
-            let mut params = Params::default();
-            for ((kind, from, to), (start, stop, window)) in runs.iter().zip(flux::RUNS) {
-                params = params.second(start, *from).second(stop, *to).text(window, window_value(*kind));
-            }
+            let params = params_of(&runs);
             let (script, params) = match &query.customer {
                 Some(id) => (&self.scripts.cells_of_one[runs.len() - 1], params.text("customer", id)),
                 None => (&self.scripts.cells_of_all[runs.len() - 1], params),
@@ -278,8 +287,7 @@ impl StatsStore for InfluxStats {
     async fn customers(&self, query: &CustomersQuery) -> Result<CustomersPage, ReadError> {
         let said = self.said_before_now().await?;
         let mut found: BTreeMap<String, (u64, i64)> = BTreeMap::new();
-        let days_from = said.cells.map_or(i64::MIN, |cells| cells.days_from_second);
-        let start = self.first_kept_second().max(if days_from > 0 { days_from } else { i64::MIN });
+        let start = said.cells.map_or(self.first_kept_second(), |state| self.first_day_second(state));
         let params = Params::default().second("start", start).second("stop", i64::MAX);
         let (script, freshness) = match said.cells {
             Some(state) => (&self.scripts.customers_of_days, state.freshness),

@@ -288,6 +288,16 @@ pub fn cells_script(runs: usize, one_customer: bool) -> String {
     super::flux::cells_script(runs, one_customer)
 }
 
+/// The script that asks for the table of customers by runs of windows, to be looked at by a profiler.
+pub fn table_of_cells_script(runs: usize) -> String {
+    super::flux::table_of_cells_script(runs)
+}
+
+/// The script that asks whether there is any day, to be looked at by a profiler.
+pub fn known_of_days_script(one_customer: bool) -> String {
+    super::flux::known_of_days_script(one_customer)
+}
+
 /// The script that asks for the customers of days, to be looked at by a profiler.
 pub fn customers_of_days_script() -> String {
     super::flux::customers_of_days_script()

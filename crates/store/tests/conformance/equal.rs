@@ -41,6 +41,9 @@ async fn both_stores_give_equal_answers() {
             let query = cells_query(customer);
             let left = embedded_reader.cells(&query).await.expect("an answer");
             let right = influx_reader.cells(&query).await.expect("an answer");
+            let cells = published_reader.cells(&query).await.expect("an answer");
+            assert_eq!((left.method, right.method), (Method::Cells, Method::Raw));
+            assert_eq!((&cells.cells, cells.known, cells.method), (&left.cells, left.known, left.method));
             for (number, (left, right)) in left.cells.iter().zip(&right.cells).enumerate() {
                 // The greatest latency is exact in both; a histogram keeps as much of it as of the others.
                 assert_eq!(
@@ -75,6 +78,8 @@ async fn both_stores_give_equal_answers() {
             let left = embedded_reader.table(&query).await.expect("an answer");
             let right = influx_reader.table(&query).await.expect("an answer");
             assert_eq!(left.rows, right.rows, "after log {number}: {range:?}");
+            let cells = published_reader.table(&query).await.expect("an answer");
+            assert_eq!((cells.rows, cells.method), (left.rows, left.method), "after log {number}: {range:?}");
         }
         for limit in [2, 100] {
             let query = CustomersQuery { after: None, limit };

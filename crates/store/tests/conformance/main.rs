@@ -1,7 +1,7 @@
 //! One and the same suite for both stores: what is asked of a [`store::StatsStore`] after lines were stored must be what an independent recount of these lines says, whichever store it is;
 //! and both must say the same to the last digit. What only InfluxDB has to show (its own client, https, its faults) follows in `influxdb/`.
 //!
-//! `embedded::` needs nothing. `real::` (from single requests), `published::` (from the statistics that a processor publishes) and `equal::` need an InfluxDB 2 and fail without one, saying how to get it.
+//! `embedded::` needs nothing. `real::` (from single requests), `published::` (from the statistics that a processor publishes), `both::` (from whichever can tell) and `equal::` need an InfluxDB 2 and fail without one, saying how to get it.
 
 mod cases;
 mod cells;
@@ -38,6 +38,7 @@ macro_rules! suite {
             a_table_has_every_customer_of_the_range,
             raw_requests_come_in_pages_newest_first,
             requests_by_path_are_an_exact_recount,
+            whoever_has_no_day_is_not_known,
             who_is_not_there_is_not_known,
         );
     };
@@ -58,8 +59,22 @@ mod embedded {
 }
 
 mod published {
-    // Stretches, tables and single requests are asked of the requests, which are not there.
+    // Minutes and single requests are asked of the requests, which are not there.
     suite!(statistics of crate::cells::Published::new().await);
+    suite!(questions, crate::cells::Published::new().await;
+        cells_of_stretches_are_an_exact_recount,
+        a_table_has_every_customer_of_the_range,
+        whoever_has_no_day_is_not_known,
+    );
+}
+
+mod both {
+    suite!(crate::cells::Published::with_requests().await);
+    suite!(cells, crate::cells::Published::with_requests().await;
+        series_and_tables_are_made_of_cells,
+        what_is_no_quarter_hour_is_told_by_the_requests,
+        statistics_that_do_not_hold_everything_tell_nothing,
+    );
 }
 
 mod real {

@@ -41,22 +41,22 @@ pub(crate) fn requests_query(customer: &str) -> RequestsQuery {
     }
 }
 
-fn counted<'a>(requests: impl Iterator<Item = &'a Request>) -> Cell {
+pub(crate) fn counted<'a>(requests: impl Iterator<Item = &'a Request>) -> Cell {
     let mut cell = Cell::default();
     requests.for_each(|request| cell.observe(request.status, request.micros));
     cell.settle();
     cell
 }
 
-fn within(range: TimeRange) -> impl Fn(&&Request) -> bool {
+pub(crate) fn within(range: TimeRange) -> impl Fn(&&Request) -> bool {
     move |request| (range.from_second..range.to_second).contains(&request.second)
 }
 
-fn of(customer: Option<&str>) -> impl Fn(&&Request) -> bool {
+pub(crate) fn of(customer: Option<&str>) -> impl Fn(&&Request) -> bool {
     move |request| customer.is_none_or(|customer| customer == request.customer)
 }
 
-async fn stored(subject: &mut impl Subject) -> Vec<Request> {
+pub(crate) async fn stored(subject: &mut impl Subject) -> Vec<Request> {
     let mut stored = Vec::new();
     for (number, requests) in draws(requests(Latencies::Exact), 3).into_iter().enumerate() {
         let log = Log::of(requests).from(["main", "other"][number % 2], 1_000_000 * number as u64);
@@ -200,6 +200,22 @@ pub(crate) async fn requests_by_path_are_an_exact_recount(mut subject: impl Subj
             .collect();
         assert_eq!(answer.paths, expected, "{range:?}");
         assert_eq!((answer.other.requests, answer.known), (0, true));
+    }
+}
+
+pub(crate) async fn whoever_has_no_day_is_not_known(mut subject: impl Subject) {
+    let stretch = [DAY_0 + 2 * DAY, DAY_0 + 3 * DAY];
+    subject.store(&Log::of(vec![request(DAY_0 + 5, "a", 200, 1)])).await;
+    let reader = subject.reader();
+    for (customer, expected) in
+        [(None, true), (Some("a"), true), (Some("A"), false), (Some("b"), false), (Some(""), false)]
+    {
+        for bounds in [&stretch[..], &[]] {
+            let query = CellsQuery { customer: customer.map(str::to_owned), bounds: bounds.to_vec() };
+            let answer = reader.cells(&query).await.expect("an answer");
+            let none = vec![Cell::default(); bounds.len().saturating_sub(1)];
+            assert_eq!((answer.known, answer.cells), (expected, none), "{customer:?}");
+        }
     }
 }
 

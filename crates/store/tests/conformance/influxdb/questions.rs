@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use store::influx::testing::{
-    RealInflux, cells_script, customers_of_days_script, customers_script, stats_script,
+    RealInflux, cells_script, customers_of_days_script, customers_script, known_of_days_script, stats_script,
+    table_of_cells_script,
 };
 use store::influx::{InfluxRequests, InfluxStats};
 use store::{CustomersQuery, RequestStore, StatsStore};
@@ -64,10 +65,22 @@ async fn statistics_are_found_in_the_engine() {
         "customer": "\"cust_5\"", "window0": "\"1d\"", "start0": "2024-09-01T00:00:00Z", "stop0": "2024-10-01T00:00:00Z",
     });
     assert_operations(&cells_script(1, true), run.clone(), &expected).await;
+    let mut table = run.clone();
+    table["first"] = run["start0"].clone();
+    table["last"] = run["stop0"].clone();
     assert_operations(&cells_script(1, false), run, &expected).await;
     let expected =
         ["*influxdb.readGroupSource", "*influxdb.readGroupSource", "*universe.schemaMutationTransformation"];
     assert_operations(&customers_of_days_script(), json!({}), &expected).await;
+    let expected = [
+        "*influxdb.readFilterSource",
+        "*influxdb.readGroupSource",
+        "*universe.schemaMutationTransformation",
+        "*universe.schemaMutationTransformation",
+    ];
+    assert_operations(&table_of_cells_script(1), table, &expected).await;
+    let expected = ["*influxdb.readWindowAggregateSource", "*universe.schemaMutationTransformation"];
+    assert_operations(&known_of_days_script(true), json!({ "customer": "\"cust_5\"" }), &expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
