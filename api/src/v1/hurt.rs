@@ -1,4 +1,4 @@
-//! Who is hurt: customers by how much less available the service is to them than it was, and by their share of all server errors. So one customer's outage is not
+//! Who is hurt: customers by how much less available the service is to them than it was, and by their share of all server errors, or by how many of their requests surely fail. So one customer's outage is not
 //! hidden by the others. Pure.
 
 use std::cmp::Ordering;
@@ -23,6 +23,8 @@ pub(crate) enum Rank {
     Drop,
     /// By their share of all server errors.
     Share,
+    /// By the share of their requests that surely fails.
+    Evidence,
 }
 
 impl Rank {
@@ -30,7 +32,8 @@ impl Rank {
         match text {
             "drop" => Ok(Rank::Drop),
             "share" => Ok(Rank::Share),
-            _ => Err(Fault::new("sort", format!("`{}` is neither drop nor share", shortened(text)))),
+            "evidence" => Ok(Rank::Evidence),
+            _ => Err(Fault::new("sort", format!("`{}` is none of drop, share, evidence", shortened(text)))),
         }
     }
 }
@@ -59,6 +62,9 @@ pub(crate) struct HurtRow {
     /// How many percentage points availability is below that of the period before; negative when it is above. Of a customer without requests then: below 100 %.
     #[schema(example = 20.0, required = true)]
     availability_drop: Option<f64>,
+    /// At least that share of their requests ends in a status of 500 or more, in percent, as far as so many can tell: the lower bound of the 95 % Wilson interval. One failure of three is little evidence, thirty of ninety are much.
+    #[schema(example = 3.62241, required = true)]
+    error_share_at_least: Option<f64>,
     /// 99th percentile of the latency, in seconds.
     #[schema(example = 1.476, required = true)]
     p99_latency: Option<f64>,
@@ -119,6 +125,7 @@ impl HurtV1 {
                 availability,
                 previous_availability,
                 availability_drop: drop,
+                error_share_at_least: sure_percent(row.measures.server_errors(), row.measures.requests),
                 p99_latency: row.measures.p99_seconds(),
                 last_seen: instant(row.last_seen_second),
             });
@@ -126,6 +133,7 @@ impl HurtV1 {
         let by = |row: &HurtRow| match rank {
             Rank::Drop => (row.availability_drop, row.share_of_errors),
             Rank::Share => (row.share_of_errors, row.availability_drop),
+            Rank::Evidence => (row.error_share_at_least, row.share_of_errors),
         };
         let descending = |a: Option<f64>, b: Option<f64>| b.partial_cmp(&a).unwrap_or(Ordering::Equal);
         hurt.sort_by(|a, b| {
@@ -146,6 +154,22 @@ impl HurtV1 {
     }
 }
 
+/// The lower bound of the 95 % Wilson interval of a share, in percent with 5 decimals; null of nothing.
+fn sure_percent(part: u64, whole: u64) -> Option<f64> {
+    if whole == 0 {
+        return None;
+    }
+    if part == 0 {
+        return Some(0.0);
+    }
+    const Z: f64 = 1.959_963_984_540_054;
+    let (n, share) = (whole as f64, part as f64 / whole as f64);
+    let z2 = Z * Z;
+    let middle = share + z2 / (2.0 * n);
+    let half = Z * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
+    Some(rounded(((middle - half) / (1.0 + z2 / n)).clamp(0.0, 1.0) * 100.0))
+}
+
 /// The difference of two shares of 5 decimals has 5 decimals.
 fn rounded(difference: f64) -> f64 {
     (difference * 1e5).round() / 1e5
@@ -158,5 +182,24 @@ impl Rows for HurtV1 {
     }
     fn blank(&self) -> Option<HurtRow> {
         Some(HurtRow::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_is_the_lower_bound_of_wilsons_interval() {
+        assert_eq!(sure_percent(0, 0), None);
+        assert_eq!(sure_percent(0, 50), Some(0.0));
+        // Figures of the interval as published (Newcombe 1998, table I, method 3): 81 of 263, 15 of 148, 1 of 29.
+        for (part, whole, lower) in [(81, 263, 25.53), (15, 148, 6.24), (1, 29, 0.61)] {
+            let found = sure_percent(part, whole).expect("a share");
+            assert!((found - lower).abs() < 0.006, "{part} of {whole}: {found}");
+        }
+        let few = sure_percent(1, 3).expect("a share");
+        let many = sure_percent(30, 90).expect("a share");
+        assert!(few < many && many < 100.0 / 3.0, "{few} {many}");
     }
 }

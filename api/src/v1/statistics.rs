@@ -45,8 +45,9 @@ pub(crate) struct SearchParameter {
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "only described here; read by `parameters`, which gives better errors")]
 pub(crate) struct HurtParameters {
-    /// `drop`: by how much less available the service is to them than in the period before. `share`: by their share of all server errors.
-    #[param(pattern = "^(drop|share)$", default = "drop", example = "drop")]
+    /// `drop`: by how much less available the service is to them than in the period before. `share`: by their share of all server errors. `evidence`: by the share of
+    /// their requests that surely fails (`error_share_at_least`), so that one failure of few requests is not taken for an outage.
+    #[param(pattern = "^(drop|share|evidence)$", default = "drop", example = "drop")]
     sort: Option<String>,
     /// The most rows.
     #[param(minimum = 1, maximum = 1000, default = 20, example = 20)]

@@ -267,6 +267,7 @@ async fn a4_v1_hurt_tells_who_has_an_outage() {
      "availability":33.33333,
      "previous_availability":100.0,
      "availability_drop":66.66667,
+     "error_share_at_least":20.76596,
      "p99_latency":0.1,
      "last_seen":"2024-09-30T09:01:01Z"},{"customer_id":"cust_1",
      "total_requests":6,
@@ -275,6 +276,7 @@ async fn a4_v1_hurt_tells_who_has_an_outage() {
      "availability":83.33333,
      "previous_availability":null,
      "availability_drop":16.66667,
+     "error_share_at_least":3.00534,
      "p99_latency":1.47,
      "last_seen":"2024-09-30T09:15:34Z"}],
      "total_hurt":2,
@@ -297,6 +299,9 @@ async fn a4_v1_hurt_tells_who_has_an_outage() {
         (by_share["data"][0]["customer_id"].as_str(), by_share["total_hurt"].as_u64()),
         (Some("cust_2"), Some(2))
     );
+    // Two of three are more evidence than one of six.
+    let by_evidence = json_of(&router, "/v1/hurt?from=2024-09-29&sort=evidence&limit=1").await;
+    assert_eq!(by_evidence["data"][0]["customer_id"].as_str(), Some("cust_2"));
 }
 
 #[tokio::test]
