@@ -19,6 +19,7 @@ pub mod keys;
 mod live;
 mod metrics;
 mod openapi;
+mod pipeline;
 mod probe;
 mod query;
 mod questions;
@@ -31,6 +32,7 @@ mod tables;
 mod trouble_log;
 mod v1;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +61,7 @@ use crate::guard::Guard;
 use crate::keys::Keys;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::pipeline::Processor;
 use crate::query::Calendar;
 use crate::scope::Subject;
 use crate::trouble_log::TroubleLog;
@@ -109,6 +112,7 @@ struct Inner {
     backend: Arc<Backend>,
     live: Arc<Live>,
     guard: Guard,
+    processor: Option<Processor>,
     cors_origins: Vec<HeaderValue>,
     stop: Stop,
     metrics: Arc<Metrics>,
@@ -144,12 +148,25 @@ impl AppState {
             backend,
             live: Live::new(),
             guard,
+            processor: None,
             cors_origins,
             stop,
             metrics,
             clock,
             options,
         }))
+    }
+
+    /// The same with the processor whose STATE_DIR this is: it is asked how it is doing.
+    #[must_use]
+    pub fn beside(mut self, state_dir: &Path) -> Self {
+        let inner = Arc::get_mut(&mut self.0).expect("nobody else has a state that is being made");
+        inner.processor = Some(Processor::of(state_dir));
+        self
+    }
+
+    fn processor(&self) -> Option<&Processor> {
+        self.0.processor.as_ref()
     }
 
     /// The store's short name, for the log.

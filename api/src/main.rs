@@ -60,6 +60,7 @@ async fn until_stopped(settings: Settings) -> Result<Served, Exit> {
             AppState::guarded(store, system_clock(), options, stop.clone(), settings.access)
         }
     };
+    let state = state.beside(&settings.state_dir);
     let listener = TcpListener::bind(settings.bind)
         .await
         .map_err(|error| cannot(&format!("API_BIND={} cannot be listened on", settings.bind), &error))?;

@@ -122,6 +122,8 @@ pub struct Settings {
     pub access: Access,
     /// The store to ask.
     pub store: StoreChoice,
+    /// Where the processor's status socket is, if one runs on this machine.
+    pub state_dir: PathBuf,
     /// Days before this age are not counted.
     pub retention: Option<Duration>,
     /// How to log.
@@ -206,6 +208,7 @@ fn serve(loaded: &Loaded) -> Result<Settings, Exit> {
         bind,
         access,
         store: store(&mut reader, retention),
+        state_dir: reader.path("STATE_DIR"),
         retention,
         telemetry: Telemetry::read(&mut reader),
         warnings,

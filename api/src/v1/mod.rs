@@ -6,6 +6,7 @@ mod figures;
 mod hurt;
 mod live;
 mod parameters;
+mod pipeline;
 mod raw;
 mod requests;
 mod share;
@@ -43,6 +44,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(statistics::hurt))
         .routes(routes!(requests::requests))
         .routes(routes!(requests::paths))
+        .routes(routes!(pipeline::pipeline))
         .routes(routes!(share::share))
         .routes(routes!(live::live))
         .routes(routes!(live::customer_live))
@@ -63,6 +65,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     tables::CustomerRowV1,
     tables::PathRow,
     hurt::HurtRow,
+    pipeline::ProcessorV1,
+    pipeline::FollowedFile,
 )))]
 struct Schemas;
 

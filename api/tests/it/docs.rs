@@ -185,6 +185,7 @@ async fn the_document_describes_what_is_really_answered() {
             "/v1/hurt",
             "/v1/latency",
             "/v1/live",
+            "/v1/pipeline",
             "/v1/series",
             "/v1/stats"
         ]
@@ -205,7 +206,12 @@ async fn the_document_describes_what_is_really_answered() {
         ("/v1/customers/{id}/paths", "/v1/customers/cust_1/paths"),
         ("/v1/customers/{id}/requests", "/v1/customers/cust_1/requests?limit=1"),
     ];
-    for (path, asked) in data.into_iter().chain([("/", "/"), ("/livez", "/livez"), ("/readyz", "/readyz")]) {
+    for (path, asked) in data.into_iter().chain([
+        ("/", "/"),
+        ("/livez", "/livez"),
+        ("/readyz", "/readyz"),
+        ("/v1/pipeline", "/v1/pipeline"),
+    ]) {
         assert_described(&document, path, &get(&router, asked).await);
     }
     assert_described(

@@ -51,7 +51,7 @@ const OF_ONE: [&str; 6] = [
     "/v1/customers/ID/requests?from=2024-09-29",
 ];
 /// Every path that speaks of all.
-const OF_ALL: [&str; 10] = [
+const OF_ALL: [&str; 11] = [
     "/customers",
     "/customers/stats?from_date=2024-09-29",
     "/customers/customer/stats/all?from_date=2024-09-29",
@@ -61,6 +61,7 @@ const OF_ALL: [&str; 10] = [
     "/v1/customers",
     "/v1/hurt",
     "/v1/live",
+    "/v1/pipeline",
     "/metrics",
 ];
 
@@ -86,7 +87,9 @@ async fn without_a_key_nothing_is_told() {
         }
     }
     assert_eq!(house.fake.asked(), [], "the store was not asked");
-    for open in ["/", "/livez", "/readyz", "/openapi.json", "/docs/"] {
+    for open in
+        ["/", "/livez", "/readyz", "/openapi.json", "/docs/"]
+    {
         assert_eq!(get(&house.router, open).await.status, 200, "{open}");
     }
     assert_snapshot!(get(&house.router, "/v1/stats").await.shown(), @r#"

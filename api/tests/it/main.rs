@@ -17,6 +17,7 @@ mod keys;
 mod ledger;
 mod operation;
 mod original;
+mod pipeline;
 mod program;
 mod statistics;
 mod v1;
