@@ -10,6 +10,11 @@
 ARG BINARIES=build
 
 FROM rust:1.95-bookworm AS binaries-build
+# Node.js builds the dashboard, which becomes part of the api.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends nodejs npm \
+    && rm -rf /var/lib/apt/lists/*
+ENV TAILGAUGE_DASHBOARD=require npm_config_cache=/var/cache/npm
 WORKDIR /src
 COPY . .
 # The registry and the target folder outlive the build, so that a change costs
@@ -17,6 +22,7 @@ COPY . .
 # copy. (rust-toolchain.toml is not in the build context: the image's tag says
 # which Rust this is.)
 RUN --mount=type=cache,id=tailgauge-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=tailgauge-npm,target=/var/cache/npm \
     --mount=type=cache,id=tailgauge-target,target=/src/target,sharing=locked \
     cargo build --release --locked --bin log-generator --bin log-processor --bin api \
     && mkdir /out \

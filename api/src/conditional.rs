@@ -30,6 +30,12 @@ impl EntityTag {
         Self(HeaderValue::try_from(text).expect("hex digits in quotes"))
     }
 
+    /// The tag of bytes as they are.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+        let text = format!("\"{:032x}\"", xxhash_rust::xxh3::xxh3_128(bytes));
+        Self(HeaderValue::try_from(text).expect("hex digits in quotes"))
+    }
+
     /// Whether a client that sends these headers has this answer already.
     fn is_known_to(&self, headers: &HeaderMap) -> bool {
         let tag = self.0.to_str().expect("hex digits in quotes");
@@ -63,6 +69,17 @@ fn list_names(list: &str, tag: &str) -> bool {
 pub(crate) fn answer(request: &HeaderMap, tag: &EntityTag, body: &impl Serialize) -> Response {
     let body = serde_json::to_string(body).expect("answers hold strings and finite numbers only");
     answer_text(request, tag, body)
+}
+
+/// Bytes with their tag, or 304; what they are and who may keep them is the caller's to say.
+pub(crate) fn answer_bytes(request: &HeaderMap, tag: &EntityTag, body: &'static [u8]) -> Response {
+    let mut response = if tag.is_known_to(request) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        body.into_response()
+    };
+    response.headers_mut().insert(ETAG, tag.0.clone());
+    response
 }
 
 /// The same of an answer that is a text already; it is JSON unless its content type says otherwise.

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::AppState;
+use crate::dashboard;
 use crate::error::{ApiError, Kind, internal};
 use crate::keys::{Asker, Keys, Opened};
 use crate::query::Parameters;
@@ -100,7 +101,7 @@ impl Guard {
 /// Finds the scope of a request.
 pub(crate) async fn guard(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if OPEN.contains(&path) || path.starts_with("/docs/") {
+    if OPEN.contains(&path) || path.starts_with("/docs/") || path.starts_with(dashboard::FOLDER) {
         return next.run(request).await;
     }
     let now_micros = state.now_micros();

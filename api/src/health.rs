@@ -2,13 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::AppState;
 use crate::error::ApiError;
+use crate::{AppState, dashboard};
 
 /// Product name, as the welcome says it.
 const NAME: &str = "Tailgauge";
@@ -45,8 +45,13 @@ pub(crate) struct Health {
 }
 
 /// What this is and where everything is.
-#[utoipa::path(get, path = "/", tag = "operation", responses((status = 200, description = "Name, version, paths", body = Welcome)))]
-pub(crate) async fn welcome() -> Response {
+///
+/// A browser, which asks for `text/html`, is given the dashboard.
+#[utoipa::path(get, path = "/", tag = "operation", responses((status = 200, description = "Name, version, paths", content((Welcome = "application/json"), (String = "text/html")))))]
+pub(crate) async fn welcome(headers: HeaderMap) -> Response {
+    if let Some(page) = dashboard::page(&headers) {
+        return page;
+    }
     let links = Links {
         customer_stats: "/customers/{id}/stats?from_date=YYYY-MM-DD",
         all_customers_stats: "/customers/stats?from_date=YYYY-MM-DD",
@@ -57,7 +62,10 @@ pub(crate) async fn welcome() -> Response {
         readyz: "/readyz",
         metrics: "/metrics",
     };
-    Json(Welcome { name: NAME, version: env!("CARGO_PKG_VERSION"), links }).into_response()
+    let mut response =
+        Json(Welcome { name: NAME, version: env!("CARGO_PKG_VERSION"), links }).into_response();
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    response
 }
 
 /// The process serves.

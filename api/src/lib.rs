@@ -9,6 +9,7 @@ mod cache;
 mod conditional;
 mod csv;
 mod customers;
+mod dashboard;
 mod error;
 mod format;
 mod grammar;
@@ -265,6 +266,7 @@ pub fn app(state: AppState) -> Router {
         .layer(RequestBodyLimitLayer::new(REQUEST_BODY_MAX_BYTES));
     paths
         .merge(openapi::routes(&document))
+        .merge(dashboard::routes())
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(around)

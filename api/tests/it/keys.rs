@@ -88,7 +88,7 @@ async fn without_a_key_nothing_is_told() {
     }
     assert_eq!(house.fake.asked(), [], "the store was not asked");
     for open in
-        ["/", "/livez", "/readyz", "/openapi.json", "/docs/"]
+        ["/", "/livez", "/readyz", "/openapi.json", "/docs/", "/dashboard/app.js", "/dashboard/app.css"]
     {
         assert_eq!(get(&house.router, open).await.status, 200, "{open}");
     }

@@ -8,6 +8,7 @@ mod caching;
 mod conditional;
 mod connections;
 mod customers;
+mod dashboard;
 mod docs;
 mod failures;
 mod fake;

@@ -103,7 +103,9 @@ fn environment_readers(file: &File) -> Vec<String> {
     // are programs for whoever measures.
     let others = ["crates/service/src/", "bench/"].iter().any(|room| file.path.starts_with(room))
         || file.path.contains("/examples/")
-        || file.path.ends_with("/testing.rs");
+        || file.path.ends_with("/testing.rs")
+        // Cargo tells a build script what it is to do by its environment.
+        || file.path.ends_with("/build.rs");
     if file.is_test() || others {
         return vec![];
     }

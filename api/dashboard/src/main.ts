@@ -1,0 +1,322 @@
+// The shell: address to view, the bar on top, the live stream, when to ask again. One view at a time.
+
+import "uplot/dist/uPlot.min.css";
+import "./style.css";
+import { json, hasKey, path, range, signIn, type Customers, type Tick } from "./api";
+import type { Context, View } from "./context";
+import { customer } from "./customer";
+import { fill, h, icon } from "./dom";
+import { duration, fromLocalInput, localInput, rfc3339, time } from "./format";
+import { Live, type Connection } from "./live";
+import { operations } from "./operations";
+import { overview } from "./overview";
+import { rangeSeconds, isMoving, read, write, type State } from "./state";
+
+const RANGES = [["-15m", "15m"], ["-1h", "1h"], ["-24h", "24h"], ["-7d", "7d"], ["-30d", "30d"]] as const;
+const THEME = "tailgauge-theme";
+const ANNOUNCE_MS = 10_000;
+
+let state = read(location.search);
+let view: View | null = null;
+let live: Live | null = null;
+let connection: Connection = { kind: "connecting" };
+let lastTick: Tick | null = null;
+let tickAt = 0;
+let steps = 0;
+
+// ---- where we are
+
+function link(change: Partial<State>): string {
+  return write({ ...state, ...change, ...(change.view && change.view !== "customer" && change.customer === undefined ? { customer: "" } : {}) });
+}
+
+function go(change: Partial<State>, replace = false): void {
+  const to = link(change);
+  if (to === location.pathname + location.search) return;
+  if (replace) history.replaceState(history.state, "", to);
+  else {
+    history.pushState({ steps: ++steps }, "", to);
+  }
+  arrive();
+}
+
+function arrive(): void {
+  const before = state;
+  state = read(location.search);
+  const changed = new Set((Object.keys(state) as (keyof State)[]).filter((name) => state[name] !== before[name]));
+  if (changed.size === 0) return;
+  if (["view", "customer", "tz", "compare", "scale"].some((name) => changed.has(name as keyof State)) || !view) show(changed.has("view") || changed.has("customer"));
+  else view.update(changed);
+  bar();
+  if (changed.has("paused")) pauseChanged();
+}
+
+const context: Context = {
+  get state() { return state; },
+  link, go,
+  back: () => { if (((history.state as { steps?: number } | null)?.steps ?? 0) > 0) history.back(); },
+  announce,
+};
+
+addEventListener("popstate", arrive);
+document.addEventListener("click", (e) => {
+  const a = (e.target as Element).closest?.("a");
+  if (!a || e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return;
+  if (a.origin !== location.origin || a.pathname !== "/" || a.hasAttribute("download")) return;
+  e.preventDefault();
+  const to = a.pathname + a.search;
+  if (to === location.pathname + location.search) return;
+  history.pushState({ steps: ++steps }, "", to);
+  arrive();
+});
+
+function show(moved: boolean): void {
+  view?.destroy();
+  for (const source of view?.sources ?? []) source.stop();
+  for (const chart of view?.charts ?? []) chart.destroy();
+  view = state.view === "customer" ? customer(context) : state.view === "operations" ? operations(context) : overview(context);
+  document.title = `${view.title} · Tailgauge`;
+  fill(main, view.el);
+  if (moved) { scrollTo(0, 0); main.focus({ preventScroll: true }); announce(view.title); }
+  for (const source of view.sources) {
+    source.listen(() => { if (source.problem?.status === 401) askKey(); });
+    void source.refresh(true);
+  }
+  connect();
+}
+
+// ---- the stream
+
+function connect(): void {
+  live?.end();
+  lastTick = null;
+  live = null;
+  if (state.paused) return;
+  live = new Live(state.customer ? `/v1/customers/${encodeURIComponent(state.customer)}/live` : "/v1/live", ticked, (now) => {
+    const was = connection.kind;
+    connection = now;
+    if (was !== "away" && now.kind === "away") announce("Disconnected; the last values stay");
+    if (was === "away" && now.kind === "live") announce("Connected again");
+    freshness();
+  });
+  live.start();
+}
+
+function ticked(tick: Tick): void {
+  lastTick = tick;
+  tickAt = Date.now();
+  freshness();
+  if (document.hidden) return;
+  view?.tick?.(tick);
+  if (isMoving(state)) for (const source of view?.sources ?? []) void source.refresh();
+}
+
+/** Without a stream, and where it says nothing: at least look now and then. */
+setInterval(() => {
+  freshness();
+  if (document.hidden || state.paused || !isMoving(state)) return;
+  if (connection.kind !== "live" || state.view === "operations") for (const source of view?.sources ?? []) void source.refresh();
+}, 1000);
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) live?.end();
+  else if (!state.paused) { live?.start(); for (const source of view?.sources ?? []) void source.refresh(); }
+});
+
+function pauseChanged(): void {
+  if (state.paused) live?.end();
+  else { connect(); for (const source of view?.sources ?? []) void source.refresh(true); }
+  announce(state.paused ? "Paused" : "Live");
+  freshness();
+}
+
+// ---- saying something, at most one thing in ten seconds
+
+const region = h("div", { class: "sr", role: "status", "aria-live": "polite" });
+let saidAt = -ANNOUNCE_MS, waiting = "", announcing = 0;
+
+function announce(text: string): void {
+  waiting = text;
+  clearTimeout(announcing);
+  announcing = window.setTimeout(() => { saidAt = performance.now(); fill(region, waiting); }, Math.max(50, saidAt + ANNOUNCE_MS - performance.now()));
+}
+
+// ---- the bar
+
+const badge = h("span", { class: "badge" });
+const ranges = h("div", { class: "segments", role: "group", "aria-label": "Range" });
+const custom = h("details", { class: "custom" });
+const liveButton = h("button", { class: "live", type: "button", onclick: () => go({ paused: !state.paused }, true) });
+const compare = h("button", { class: "text-tool", type: "button", title: "Compare with the period before", onclick: () => go({ compare: state.compare === "previous" ? "none" : "previous" }, true) }, "compare");
+const nav = h("nav", { "aria-label": "Views" });
+const zones = h("select", { "aria-label": "Time zone", onchange: () => go({ tz: zones.value }) });
+const themeButton = h("button", { class: "tool", type: "button", onclick: () => setTheme(isDark() ? "light" : "dark") });
+const main = h("main", { tabindex: "-1", id: "main" });
+
+function bar(): void {
+  const here = localZone();
+  fill(nav, ...([["overview", "Overview"], ["operations", "Operations"]] as const).map(([name, label]) =>
+    h("a", { href: link({ view: name, customer: "" }), "aria-current": state.view === name ? "page" : null }, label)));
+  const focused = (document.activeElement as HTMLElement | null)?.dataset.range;
+  fill(ranges, ...RANGES.map(([from, label]) => h("button", { type: "button", "data-range": from, "aria-pressed": String(state.from === from && state.to === "now"), onclick: () => go({ from, to: "now" }) }, label)));
+  if (focused) ranges.querySelector<HTMLElement>(`[data-range="${focused}"]`)?.focus();
+  const known = RANGES.some(([from]) => state.from === from && state.to === "now");
+  fill(custom, h("summary", { class: known ? null : "chosen", title: "Another range" }, known ? "other" : `${shown(state.from)} – ${shown(state.to)}`), customForm());
+  custom.open = false;
+  fill(zones, ...[...new Set(["UTC", here, state.tz])].map((tz) => h("option", { value: tz, selected: tz === state.tz }, tz.replaceAll("_", " "))));
+  compare.setAttribute("aria-pressed", String(state.compare === "previous"));
+  document.documentElement.classList.toggle("kiosk", state.kiosk);
+  freshness();
+}
+
+function localZone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+}
+
+function shown(text: string): string {
+  const ms = Date.parse(text);
+  return /^-\d|^now$/.test(text) || Number.isNaN(ms) ? text : localInput(text.length === 10 ? fromLocalInput(`${text}T00:00`, state.tz) : ms, state.tz).replace("T", " ").replace(" 00:00", "");
+}
+
+function customForm(): HTMLElement {
+  const seconds = rangeSeconds(state), end = state.to === "now" ? Date.now() : Number.isNaN(Date.parse(state.to)) ? Date.now() : Date.parse(state.to);
+  const from = h("input", { type: "datetime-local", value: localInput(end - seconds * 1000, state.tz), required: true }), to = h("input", { type: "datetime-local", value: localInput(end, state.tz), required: true });
+  const wrong = h("p", { class: "error", role: "alert" });
+  const around = (factor: number) => { const middle = end / 1000 - seconds / 2; go({ from: rfc3339((middle - (seconds * factor) / 2) * 1000), to: middle + (seconds * factor) / 2 >= Date.now() / 1000 ? "now" : rfc3339((middle + (seconds * factor) / 2) * 1000) }); };
+  return h("form", { class: "pop", onsubmit: (e: Event) => {
+    e.preventDefault();
+    const a = fromLocalInput(from.value, state.tz), b = fromLocalInput(to.value, state.tz);
+    if (!(b > a)) return fill(wrong, "The end has to be after the beginning.");
+    if (a > Date.now()) return fill(wrong, "The beginning is in the future.");
+    go({ from: rfc3339(a), to: rfc3339(b) });
+  } }, h("label", null, `From (${state.tz})`, from), h("label", null, "To, not included", to), wrong,
+    h("div", { class: "row" }, h("button", { class: "button", type: "submit" }, "Show"),
+      h("button", { class: "button quiet", type: "button", onclick: () => around(0.4) }, "Zoom in"), h("button", { class: "button quiet", type: "button", onclick: () => around(2.5) }, "Zoom out")));
+}
+
+function freshness(): void {
+  const old = connection.kind === "live" && lastTick ? (lastTick.lag_seconds ?? 0) + (Date.now() - tickAt) / 1000 : null;
+  let text: string, level: string;
+  if (state.paused) [text, level] = [lastTick?.as_of ? `values of ${time(Date.parse(lastTick.as_of), state.tz, true)}` : "values stay as they are", "quiet"];
+  else if (connection.kind === "away") [text, level] = [`offline, retrying in ${Math.max(0, Math.ceil((connection.until - Date.now()) / 1000))} s`, "bad"];
+  else if (connection.kind === "trouble") [text, level] = [connection.detail || "the statistics cannot be read", "bad"];
+  else if (connection.kind === "refused") [text, level] = [connection.status === 404 ? "no live data for this customer" : connection.status === 401 ? "a key is needed" : "not live", "quiet"];
+  else if (!lastTick || old === null) [text, level] = ["connecting …", "quiet"];
+  else if (!lastTick.as_of) [text, level] = ["no data yet", "warn"];
+  else {
+    const behind = old < 10 ? `${old.toLocaleString(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 })} s` : duration(old);
+    [text, level] = [`data until ${time(Date.parse(lastTick.as_of), state.tz, true)} · ${behind} behind`, old > 60 ? "bad" : old > 5 ? "warn" : "ok"];
+  }
+  badge.className = `badge ${level}`;
+  fill(badge, h("span", { "aria-hidden": "true" }, { ok: "●", warn: "◆", bad: "▲", quiet: "○" }[level]!), h("span", null, ` ${text}`));
+  const isLive = isMoving(state);
+  if (liveButton.dataset.now !== `${state.paused}`) {
+    liveButton.dataset.now = `${state.paused}`;
+    fill(liveButton, icon(state.paused ? "play" : "pause"), h("span", null, state.paused ? "Paused" : "Live"));
+    liveButton.setAttribute("aria-label", state.paused ? "Paused: go on live" : "Live: pause");
+  }
+  liveButton.classList.toggle("off", state.paused || !isLive);
+  document.documentElement.classList.toggle("away", connection.kind === "away" && !state.paused);
+}
+
+// ---- jump to a customer
+
+function jump(): HTMLElement {
+  const list = h("ul", { id: "jump-list", role: "listbox", "aria-label": "Customers", hidden: true });
+  const input = h("input", { type: "search", id: "jump", placeholder: "Go to customer", role: "combobox", "aria-label": "Go to customer (press /)", "aria-controls": "jump-list", "aria-expanded": "false", "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false", maxlength: "256" });
+  let at = -1, asked = 0, typing = 0;
+  const close = () => { list.hidden = true; at = -1; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); };
+  const mark = (i: number) => {
+    const options = [...list.children];
+    at = options.length ? (i + options.length) % options.length : -1;
+    options.forEach((o, n) => o.setAttribute("aria-selected", String(n === at)));
+    if (at >= 0) input.setAttribute("aria-activedescendant", options[at]!.id);
+  };
+  const open = (id: string) => { close(); input.value = ""; input.blur(); go({ view: "customer", customer: id, status: "", path: "", min_latency: "" }); };
+  const search = async () => {
+    const mine = ++asked, q = input.value.trim();
+    if (!q) return close();
+    // As far back as there are days: a customer who went silent is found, too.
+    const page = await json<Customers>(path("/v1/customers", { ...range(state), q, limit: 8 })).catch(() => null);
+    if (mine !== asked || !page) return;
+    fill(list, ...page.data.map((row, i) => h("li", { id: `jump-${i}`, role: "option", "aria-selected": "false", onmousedown: (e: Event) => { e.preventDefault(); open(row.customer_id); } }, row.customer_id)));
+    list.hidden = page.data.length === 0;
+    input.setAttribute("aria-expanded", String(page.data.length > 0));
+    mark(0);
+  };
+  input.addEventListener("input", () => { clearTimeout(typing); typing = window.setTimeout(() => void search(), 120); });
+  input.addEventListener("blur", close);
+  input.addEventListener("keydown", (e) => {
+    if (e.key === "ArrowDown") mark(at + 1);
+    else if (e.key === "ArrowUp") mark(at - 1);
+    else if (e.key === "Enter") { const chosen = list.children[at]?.textContent; if (!list.hidden && chosen) open(chosen); else if (input.value.trim()) open(input.value.trim()); }
+    else if (e.key === "Escape") { if (list.hidden) input.blur(); else close(); }
+    else return;
+    e.preventDefault();
+  });
+  return h("div", { class: "jump" }, icon("search"), input, list);
+}
+
+// ---- theme, keys, help
+
+function isDark(): boolean {
+  const set = document.documentElement.dataset.theme;
+  return set ? set === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+function setTheme(theme: string | null): void {
+  if (theme) { document.documentElement.dataset.theme = theme; localStorage.setItem(THEME, theme); }
+  fill(themeButton, icon(isDark() ? "sun" : "moon"));
+  themeButton.setAttribute("aria-label", isDark() ? "Light colours" : "Dark colours");
+  themeButton.title = isDark() ? "Light colours" : "Dark colours";
+  for (const chart of view?.charts ?? []) chart.recolour();
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(null));
+
+const keyInput = h("input", { type: "password", autocomplete: "off", required: true, spellcheck: "false" });
+const keyDialog = h("dialog", { class: "dialog", "aria-labelledby": "key-title" }, h("form", { onsubmit: (e: Event) => { e.preventDefault(); signIn(keyInput.value); keyInput.value = ""; keyDialog.close(); show(false); } },
+  h("h2", { id: "key-title" }, "A key, please"), h("p", null, hasKey() ? "This api does not take the key that was given." : "This api asks for a key. It stays in this tab."), h("label", null, "Key", keyInput), h("button", { class: "button", type: "submit" }, "Open")));
+
+function askKey(): void {
+  if (!keyDialog.open) keyDialog.showModal();
+}
+
+const helpDialog = h("dialog", { class: "dialog", "aria-labelledby": "help-title" },
+  h("h2", { id: "help-title" }, "Keys"),
+  h("dl", { class: "facts" }, [["/", "go to a customer"], ["p", "pause, or go on live"], ["1 … 5", "the ranges from 15 min to 30 d"], ["o", "overview"], ["t", "dark or light"], ["Tab to a chart, ← →", "move the crosshair (Shift: further), Home, End"], ["Enter, Esc on a chart", "zoom in around the crosshair, go back"], ["drag over a chart", "zoom to it; double click goes back"], ["?", "this help"]].flatMap(([key, what]) => [h("dt", null, h("kbd", null, key!)), h("dd", null, what!)])),
+  h("h2", null, "What the numbers mean"),
+  h("p", null, h("b", null, "Availability"), ": share of requests with a status below 500. ", h("b", null, "Success"), ": 200 to 399. ", h("b", null, "Minutes up"), ": minutes with traffic in which fewer than 5 % of the requests ended in a server error. Latencies are exact to 0.0123 %. ", h("a", { href: "/docs/" }, "The api")),
+  h("form", { method: "dialog" }, h("button", { class: "button" }, "Close")));
+
+document.addEventListener("keydown", (e) => {
+  if (e.ctrlKey || e.metaKey || e.altKey || (e.target as Element).closest?.("input, select, textarea, dialog")) return;
+  const range = RANGES[Number(e.key) - 1];
+  if (e.key === "/") document.getElementById("jump")!.focus();
+  else if (e.key === "p") go({ paused: !state.paused }, true);
+  else if (e.key === "o") go({ view: "overview", customer: "" });
+  else if (e.key === "t") setTheme(isDark() ? "light" : "dark");
+  else if (e.key === "?") helpDialog.showModal();
+  else if (range) go({ from: range[0], to: "now" });
+  else return;
+  e.preventDefault();
+});
+
+// ---- begin
+
+function begin(): void {
+  const stored = localStorage.getItem(THEME);
+  if (stored === "dark" || stored === "light") document.documentElement.dataset.theme = stored;
+  document.body.replaceChildren(
+    h("a", { class: "skip", href: "#main", onclick: (e: Event) => { e.preventDefault(); main.focus(); } }, "Skip to the numbers"),
+    h("header", { class: "top" },
+      h("a", { class: "brand", href: "/", "aria-label": "Tailgauge, overview" }, "Tailgauge"), nav, jump(),
+      h("div", { class: "controls" }, ranges, custom, zones, compare, liveButton, badge, themeButton, h("button", { class: "tool", type: "button", "aria-label": "Help and keys", title: "Help and keys", onclick: () => helpDialog.showModal() }, icon("help")))),
+    main, region, keyDialog, helpDialog);
+  if (!new URLSearchParams(location.search).has("from")) history.replaceState(history.state, "", write(state));
+  setTheme(null);
+  bar();
+  show(false);
+}
+
+begin();
