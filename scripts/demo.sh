@@ -299,7 +299,7 @@ get() (
 
 show() {
     printf '\nStatistics stand.\n\n'
-    printf '  api        http://%s\n  docs       http://%s/docs\n' "$ADDRESS" "$ADDRESS"
+    printf '  dashboard  http://%s/\n  api docs   http://%s/docs\n' "$ADDRESS" "$ADDRESS"
     case "$MODE" in
         docker) printf '  InfluxDB   http://%s\n' "$(docker compose port influx_db 8086)" ;;
         influxdb) printf '  InfluxDB   %s\n  the log    %s\n' "$INFLUXDB_URL" "$LOG_FILE_PATH" ;;

@@ -5,7 +5,7 @@
 # What tests/parts can provide is provided: a real InfluxDB 2 (found, or built once), a Docker engine with compose
 # (one that answers, or, for root, one of our own, stopped again afterwards), the base images. A group of tests whose
 # parts cannot be had is left out by name; with --all or CI=true that is a failure. SYSTEM_TESTS chooses groups
-# by hand (native,influxdb,containers,mounts,logrotate), see tests/README.md.
+# by hand (native,influxdb,containers,browser,mounts,logrotate), see tests/README.md.
 
 OUTPUT="${CARGO_TARGET_DIR:-target}/test-output.log"
 # What was left out: `group: reason` each.
@@ -20,9 +20,10 @@ run_tests() {
     case "${CI:-}" in '' | 0 | false) ;; *) ALL=yes ;; esac
     command -v cargo >/dev/null || die "Rust is needed: https://rustup.rs"
 
+    # First, since the api's page is built only where Node.js is there.
+    choose_groups
     timed "build the programs (release)" cargo build --release --locked -p log-generator -p log-processor -p api
     timed "build the tests" cargo test --workspace --locked --no-run
-    choose_groups
     SYSTEM_TESTS_BIN="$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)"
     export SYSTEM_TESTS SYSTEM_TESTS_BIN
     # Those of the store that need a real InfluxDB.
@@ -45,7 +46,7 @@ with_copy() {
 
 # choose_groups: SYSTEM_TESTS becomes the groups that can run; the others go to LEFT_OUT.
 choose_groups() {
-    local asked="${SYSTEM_TESTS:-native,influxdb,containers,mounts,logrotate}" group why
+    local asked="${SYSTEM_TESTS:-native,influxdb,containers,browser,mounts,logrotate}" group why
     SYSTEM_TESTS=''
     for group in ${asked//,/ }; do
         why=''
@@ -53,6 +54,7 @@ choose_groups() {
             native) ;;
             logrotate) why="$(no_logrotate)" || prepare_logrotate || why="it could not be installed, see above" ;;
             influxdb) why="$(no_influxdb)" || prepare_influxdb || why="it could not be prepared, see above" ;;
+            browser) why="$(no_browser)" || prepare_browser || why="they could not be prepared, see above" ;;
             containers) why="$(no_containers)" || prepare_containers || why="they could not be prepared, see above" ;;
             mounts) ((EUID == 0)) || why='mounting a small file system takes root' ;;
             *) misuse "SYSTEM_TESTS: there is no group '$group'" ;;
@@ -111,6 +113,24 @@ prepare_containers() {
     # shellcheck source=/dev/null
     source "$variables"
     timed "the base images" tests/parts/images.sh debian influxdb
+}
+
+# no_browser: says why there can be no browser; fails when there can.
+no_browser() {
+    local name
+    if ((EUID == 0)) && command -v apt-get >/dev/null; then
+        return 1
+    fi
+    for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
+        if [[ -n $name ]] && command -v "$name" >/dev/null && command -v npm >/dev/null; then
+            return 1
+        fi
+    done
+    printf 'no chromium here with Node.js and npm (as root on Debian they would be installed)'
+}
+
+prepare_browser() {
+    timed "a browser" to_file /dev/null tests/parts/browser.sh
 }
 
 to_file() {

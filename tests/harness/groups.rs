@@ -18,6 +18,8 @@ pub enum Group {
     InfluxDb,
     /// A Docker engine.
     Containers,
+    /// A browser, and Node.js to drive it.
+    Browser,
     /// The right to mount: root.
     Mounts,
     /// Debian's `logrotate`.
@@ -25,14 +27,15 @@ pub enum Group {
 }
 
 impl Group {
-    const ALL: [Group; 5] =
-        [Group::Native, Group::InfluxDb, Group::Containers, Group::Mounts, Group::Logrotate];
+    const ALL: [Group; 6] =
+        [Group::Native, Group::InfluxDb, Group::Containers, Group::Browser, Group::Mounts, Group::Logrotate];
 
     fn name(self) -> &'static str {
         match self {
             Group::Native => "native",
             Group::InfluxDb => "influxdb",
             Group::Containers => "containers",
+            Group::Browser => "browser",
             Group::Mounts => "mounts",
             Group::Logrotate => "logrotate",
         }
@@ -47,7 +50,7 @@ pub fn left_out(group: Group) -> bool {
         names.iter().filter(|name| Group::ALL.iter().all(|group| group.name() != **name)).collect();
     assert!(
         unknown.is_empty() && !names.is_empty(),
-        "{CHOICE}={choice}: expected some of native, influxdb, containers, mounts, logrotate, with commas between them"
+        "{CHOICE}={choice}: expected some of native, influxdb, containers, browser, mounts, logrotate, with commas between them"
     );
     let left_out = !names.contains(&group.name());
     if left_out {

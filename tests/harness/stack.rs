@@ -279,10 +279,21 @@ impl Processor {
 }
 
 impl Api {
+    /// Where it is, as a browser has it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Asks.
     pub fn get(&self, path: &str) -> Answer {
         http::get(&self.address, path)
             .unwrap_or_else(|error| panic!("{path}: {error}\n{}", self.program.log()))
+    }
+
+    /// What a browser is given.
+    pub fn page(&self) -> String {
+        let answer = http::ask("GET", &self.address, "/", &[("Accept", "text/html")], b"");
+        answer.unwrap_or_else(|error| panic!("/: {error}\n{}", self.program.log())).text()
     }
 
     /// Statistics of a customer (of all without one): status and body.

@@ -3,6 +3,7 @@
 mod bad_input;
 mod both;
 mod bounds;
+mod browser;
 mod bucket_conflict;
 mod campaign;
 mod containers;
