@@ -35,6 +35,11 @@ pub(crate) struct Guard {
 pub(crate) struct Until(Option<i64>);
 
 impl Until {
+    /// The end, in seconds since 1970; None: it does not end.
+    pub(crate) fn second(self) -> Option<i64> {
+        self.0.map(|micros| micros.div_euclid(1_000_000))
+    }
+
     /// Whether it is over at an instant.
     pub(crate) fn is_over(self, now_micros: i64) -> bool {
         self.0.is_some_and(|until| now_micros >= until)

@@ -73,7 +73,16 @@ fn share(loaded: &Loaded, matches: &ArgMatches, now_second: i64) -> Result<Exit,
         .ok_or_else(|| format!("--for {span}: expected a time such as 12h or 30d, at most ten years"))?;
     let token = keys.ok().and_then(|keys| keys.share(customer, now_second + seconds)).ok_or("no secret")?;
     let id = encoded_id(customer);
-    Ok(Exit { out: format!("/v1/customers/{id}/stats?share={token}\n"), ..Exit::default() })
+    Ok(Exit {
+        out: format!("/v1/customers/{id}/stats?share={token}\n"),
+        err: format!("The customer's page, behind the api's host:\n{}\n", share_page(customer, &token)),
+        ..Exit::default()
+    })
+}
+
+/// The address of a customer's page behind the host, opened by a link's token.
+pub(crate) fn share_page(customer: &str, token: &str) -> String {
+    format!("/?customer={}&share={token}", encoded_id(customer))
 }
 
 /// `30d` in seconds.

@@ -89,6 +89,11 @@ impl Keys {
         !self.keys.is_empty()
     }
 
+    /// Whether links can be made.
+    pub(crate) fn can_share(&self) -> bool {
+        self.sharing.is_some()
+    }
+
     /// What a presented key opens. Looks at every key, whichever it is.
     pub(crate) fn open(&self, key: &str) -> Option<Opened> {
         let hash = hash_of(key);

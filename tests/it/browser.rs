@@ -60,10 +60,13 @@ fn many() -> String {
     (0..40_000).map(line).collect()
 }
 
-/// Runs a script of tests/browser to its end. It fails, with all that it said, when anything is not as it should be; also when it could not run.
-fn browse(script: &str, log: String) {
+/// Runs a script of tests/browser to its end, with settings of the api and variables of the script. It fails, with all that it said, when anything is not as it should be; also when it could not run.
+fn browse(script: &str, log: String, settings: &[(&str, &str)], variables: &[(&str, &str)]) {
     let _turn = heavy();
-    let stack = Stack::embedded();
+    let mut stack = Stack::embedded();
+    for (name, value) in settings {
+        stack.set(name, value);
+    }
     stack.append(&log);
     let processor = stack.processor();
     let rejected = log.lines().filter(|line| line.split(' ').count() != 6 || line.contains("-13-")).count();
@@ -72,7 +75,7 @@ fn browse(script: &str, log: String) {
     let page = api.page();
     assert!(
         !page.contains("without its dashboard"),
-        "the api was built where Node.js was not there: `touch api/build.rs` and build it again"
+        "the api was built where Node.js was not there: build it again with TAILGAUGE_DASHBOARD=require"
     );
     let folder = workspace().join("tests/browser");
     let packages = folder.join("node_modules/playwright-core");
@@ -85,6 +88,7 @@ fn browse(script: &str, log: String) {
         .env("CHROMIUM", String::from_utf8_lossy(&browser.stdout).trim())
         .env("BASE", api.url())
         .env("LOG", stack.path(LOG))
+        .envs(variables.iter().copied())
         .output()
         .unwrap_or_else(|error| panic!("node: {error}: run tests/parts/browser.sh"));
     let told = String::from_utf8_lossy(&output.stdout);
@@ -95,11 +99,18 @@ fn browse(script: &str, log: String) {
     assert_eq!((processor.program.stop(), api.program.stop()), (0, 0));
 }
 
+/// A key as `api key new` makes it, and the entry for API_KEYS.
+fn key(arguments: &[&str]) -> (String, String) {
+    let output = Stack::embedded().run("api", &[&["key", "new"], arguments].concat(), &[], 0);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    (text(&output.stdout), text(&output.stderr).lines().last().unwrap_or_default().to_owned())
+}
+
 #[test]
 #[ignore = "a whole-system test: ./start.sh test runs it"]
 fn the_dashboard_shows_what_the_api_answers() {
     if !left_out(Group::Browser) {
-        browse("dashboard.mjs", outage());
+        browse("dashboard.mjs", outage(), &[], &[]);
     }
 }
 
@@ -107,6 +118,21 @@ fn the_dashboard_shows_what_the_api_answers() {
 #[ignore = "a whole-system test: ./start.sh test runs it"]
 fn the_dashboard_is_smooth_with_ten_thousand_customers() {
     if !left_out(Group::Browser) {
-        browse("many.mjs", many());
+        browse("many.mjs", many(), &[], &[]);
     }
+}
+
+#[test]
+#[ignore = "a whole-system test: ./start.sh test runs it"]
+fn the_dashboard_opens_what_a_key_or_a_link_opens_and_nothing_else() {
+    if left_out(Group::Browser) {
+        return;
+    }
+    let ((admin, all), (customer, one)) = (key(&[]), key(&["--customer", "cust_hurt"]));
+    let settings = [
+        ("API_KEYS", format!("{all},{one}")),
+        ("API_SHARE_SECRET", "of-a-test-and-known-to-everybody-here".to_owned()),
+    ];
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    browse("keys.mjs", outage(), &settings, &[("KEY_ADMIN", &admin), ("KEY_CUSTOMER", &customer)]);
 }

@@ -26,6 +26,8 @@ export interface Requests extends About { data: RequestRow[]; next_cursor: strin
 export interface PathRow extends Figures { path: string | null; share_of_requests: number | null }
 export interface Paths extends About { data: PathRow[]; total_paths: number; counted_requests: number; covered: { from: string; to: string } }
 export interface Tick { as_of: string | null; lag_seconds: number | null; requests_per_second: number | null; data: Point[] }
+export interface Me { scope: "everything" | "customer"; customer_id: string | null; expires: string | null; key_needed: boolean; can_share: boolean }
+export interface ShareLink { customer_id: string; token: string; page: string; expires: string }
 export interface Pipeline { running: boolean; processor: Processor | null }
 export interface Processor {
   ready: boolean; problems: string[]; store: string;
@@ -73,8 +75,9 @@ export function of(state: State, what: string): string {
   return state.customer ? `/v1/customers/${encodeURIComponent(state.customer)}/${what}` : `/v1/${what}`;
 }
 
+/** A link shows what it opens, whatever key this tab has: who made it sees what its reader will see. */
 export function headers(): Record<string, string> {
-  return key ? { Authorization: `Bearer ${key}` } : {};
+  return key && !shareToken() ? { Authorization: `Bearer ${key}` } : {};
 }
 
 /** With the shared link's token, if the page was opened by one. */
@@ -86,7 +89,7 @@ export function address(path: string): string {
 /** The very question of a panel, for a shell. */
 export function curl(path: string): string {
   const quoted = `'${(location.origin + address(path)).replaceAll("'", "'\\''")}'`;
-  return hasKey() ? `curl -H "Authorization: Bearer $API_KEY" ${quoted}` : `curl ${quoted}`;
+  return headers().Authorization ? `curl -H "Authorization: Bearer $API_KEY" ${quoted}` : `curl ${quoted}`;
 }
 
 const DEADLINE_MS = 20_000;

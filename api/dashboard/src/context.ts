@@ -1,12 +1,14 @@
 // What the views are given by the shell.
 
-import type { Tick } from "./api";
+import type { Me, Tick } from "./api";
 import type { Chart } from "./chart";
 import type { Source } from "./panel";
 import { ageSeconds, rangeSeconds, type State } from "./state";
 
 export interface Context {
   readonly state: State;
+  /** What the key or link opens; null as long as that is not known. */
+  readonly me: Me | null;
   /** The address of the page with something changed. */
   link(change: Partial<State>): string;
   /** Goes there; `replace` leaves no step to come back to. */

@@ -3,13 +3,13 @@
 import { of, path, range, type Latency, type PathRow, type Paths, type RequestRow, type Requests, type Series } from "./api";
 import { everyMs, type Context, type View } from "./context";
 import { availability } from "./customers";
+import { daysPanel } from "./days";
 import { fill, h } from "./dom";
-import { count, duration, errorShare, fullDay, latency, NONE, share, time, when } from "./format";
+import { count, duration, errorShare, latency, NONE, share, time, when } from "./format";
 import { panel, Source } from "./panel";
 import { bucketName, cards, card, CLASSES, heatPanel, latencyPanel, latencySource, requestsPanel, seriesSource, showCard, statsSource } from "./parts";
+import { shareTool } from "./share";
 import { stretches } from "./trouble";
-
-const BARS_DAYS = 90;
 
 export function customer(c: Context): View {
   const stats = statsSource(c), series = seriesSource(c), heat = latencySource(c);
@@ -26,7 +26,9 @@ export function customer(c: Context): View {
   const sources = [stats, series, heat, days.source, paths.source, histogram.source, recent.source] as Source<unknown>[];
   return {
     el: h("div", { class: "panels" },
-      h("div", { class: "head" }, h("a", { class: "button quiet", href: c.link({ view: "overview", customer: "" }) }, "All customers"), h("h1", null, c.state.customer)),
+      h("div", { class: "head" },
+        c.me?.customer_id ? null : h("a", { class: "button quiet", href: c.link({ view: "overview", customer: "" }) }, "All customers"),
+        h("h1", null, c.state.customer), c.me?.can_share ? shareTool(c) : null),
       h("div", { class: "cards" }, made.els, minutes.el),
       days.el,
       h("div", { class: "two even" }, requests.el, lines.el),
@@ -42,36 +44,6 @@ export function customer(c: Context): View {
     },
     destroy: () => undefined,
   };
-}
-
-/** A bar for each of the last ninety days. */
-function daysPanel(c: Context) {
-  const source = new Source<Series>(() => path(of(c.state, "series"), { from: `-${BARS_DAYS - 1}d`, granularity: "1d", tz: c.state.tz === "UTC" ? null : c.state.tz }), () => 60_000,
-    () => path(of(c.state, "series"), { from: `-${BARS_DAYS - 1}d`, granularity: "1d" }));
-  const list = h("ol", { class: "days" });
-  const said = h("p", { class: "under" }, "Choose a day with the pointer or the Tab key; Enter opens it.");
-  const made = panel<Series>({
-    id: "days", title: `Availability, last ${BARS_DAYS} days`, source, tz: c.state.tz, announce: c.announce,
-    render: (s) => {
-      const focused = [...list.querySelectorAll("a")].indexOf(document.activeElement as HTMLAnchorElement);
-      fill(list, ...s.data.slice(-BARS_DAYS).map((p) => {
-        const level = p.availability === null ? "none" : p.availability >= 99.9 ? "ok" : p.availability >= 99 ? "warn" : "bad";
-        const begin = Date.parse(p.start), text = `${fullDay(begin, s.tz)}: ${p.availability === null ? "no requests" : `${share(p.availability)} available, ${count(p.total_requests)} requests, ${count(p.status["5xx"])} server errors`}`;
-        const tell = () => fill(said, text);
-        const date = p.start.slice(0, 10), next = new Date(Date.parse(`${date}T00:00:00Z`) + 86_400_000).toISOString().slice(0, 10);
-        const bar = h("span", { class: `bar ${level}` });
-        // Of what is missing, even the smallest part is seen; ten percent and more fill the bar.
-        bar.style.height = p.availability === null ? "15%" : p.availability === 100 ? "100%" : `${Math.max(12, 100 - Math.max(6, (100 - p.availability) * 9))}%`;
-        const inside = p.availability === null ? h("span", { class: "day-bar", "aria-label": text, role: "img" }, bar)
-          : h("a", { class: "day-bar", href: c.link({ from: date, to: next }), "aria-label": text, title: text, onfocus: tell, onmouseenter: tell }, bar);
-        return h("li", null, inside);
-      }));
-      if (focused >= 0) list.querySelectorAll("a")[focused]?.focus();
-      const kept = s.data.filter((p) => p.availability !== null);
-      fill(made.note, `${kept.length} with requests, ${kept.filter((p) => (p.availability ?? 0) < 99.9).length} below 99.9 %`);
-    },
-  }, list, said);
-  return { el: made.el, source };
 }
 
 function classesPanel(c: Context, source: ReturnType<typeof statsSource>): HTMLElement {

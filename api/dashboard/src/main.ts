@@ -2,15 +2,15 @@
 
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
-import { json, hasKey, path, range, signIn, type Customers, type Tick } from "./api";
+import { json, hasKey, path, Problem, range, signIn, type Customers, type Me, type Tick } from "./api";
 import type { Context, View } from "./context";
 import { customer } from "./customer";
 import { fill, h, icon } from "./dom";
-import { duration, fromLocalInput, localInput, rfc3339, time } from "./format";
+import { duration, fromLocalInput, localInput, rfc3339, time, when } from "./format";
 import { Live, type Connection } from "./live";
 import { operations } from "./operations";
 import { overview } from "./overview";
-import { rangeSeconds, isMoving, read, write, type State } from "./state";
+import { confine, rangeSeconds, isMoving, read, shareToken, write, type State } from "./state";
 
 const RANGES = [["-15m", "15m"], ["-1h", "1h"], ["-24h", "24h"], ["-7d", "7d"], ["-30d", "30d"]] as const;
 const THEME = "tailgauge-theme";
@@ -18,6 +18,9 @@ const ANNOUNCE_MS = 10_000;
 
 let state = read(location.search);
 let view: View | null = null;
+let me: Me | null = null;
+/** Nothing is shown, since nothing is opened. */
+let shut = false;
 let live: Live | null = null;
 let connection: Connection = { kind: "connecting" };
 let lastTick: Tick | null = null;
@@ -43,8 +46,10 @@ function go(change: Partial<State>, replace = false): void {
 function arrive(): void {
   const before = state;
   state = read(location.search);
+  // The address of another customer, for who may see one.
+  if (me?.customer_id && new URLSearchParams(location.search).get("customer") !== me.customer_id) history.replaceState(history.state, "", write(state));
   const changed = new Set((Object.keys(state) as (keyof State)[]).filter((name) => state[name] !== before[name]));
-  if (changed.size === 0) return;
+  if (changed.size === 0 || shut) return;
   if (["view", "customer", "tz", "compare", "scale"].some((name) => changed.has(name as keyof State)) || !view) show(changed.has("view") || changed.has("customer"));
   else view.update(changed);
   bar();
@@ -53,6 +58,7 @@ function arrive(): void {
 
 const context: Context = {
   get state() { return state; },
+  get me() { return me; },
   link, go,
   back: () => { if (((history.state as { steps?: number } | null)?.steps ?? 0) > 0) history.back(); },
   announce,
@@ -70,16 +76,21 @@ document.addEventListener("click", (e) => {
   arrive();
 });
 
-function show(moved: boolean): void {
+function leave(): void {
   view?.destroy();
   for (const source of view?.sources ?? []) source.stop();
   for (const chart of view?.charts ?? []) chart.destroy();
+  view = null;
+}
+
+function show(moved: boolean): void {
+  leave();
   view = state.view === "customer" ? customer(context) : state.view === "operations" ? operations(context) : overview(context);
   document.title = `${view.title} · Tailgauge`;
   fill(main, view.el);
   if (moved) { scrollTo(0, 0); main.focus({ preventScroll: true }); announce(view.title); }
   for (const source of view.sources) {
-    source.listen(() => { if (source.problem?.status === 401) askKey(); });
+    source.listen(() => { if (source.problem?.status === 401) shutOut(); });
     void source.refresh(true);
   }
   connect();
@@ -95,6 +106,7 @@ function connect(): void {
   live = new Live(state.customer ? `/v1/customers/${encodeURIComponent(state.customer)}/live` : "/v1/live", ticked, (now) => {
     const was = connection.kind;
     connection = now;
+    if (now.kind === "refused" && now.status === 401) return shutOut();
     if (was !== "away" && now.kind === "away") announce("Disconnected; the last values stay");
     if (was === "away" && now.kind === "live") announce("Connected again");
     freshness();
@@ -113,12 +125,15 @@ function ticked(tick: Tick): void {
 
 /** Without a stream, and where it says nothing: at least look now and then. */
 setInterval(() => {
+  if (shut) return;
   freshness();
+  if (!me && !document.hidden) void identify();
   if (document.hidden || state.paused || !isMoving(state)) return;
   if (connection.kind !== "live" || state.view === "operations") for (const source of view?.sources ?? []) void source.refresh();
 }, 1000);
 
 document.addEventListener("visibilitychange", () => {
+  if (shut) return;
   if (document.hidden) live?.end();
   else if (!state.paused) { live?.start(); for (const source of view?.sources ?? []) void source.refresh(); }
 });
@@ -128,6 +143,72 @@ function pauseChanged(): void {
   else { connect(); for (const source of view?.sources ?? []) void source.refresh(true); }
   announce(state.paused ? "Paused" : "Live");
   freshness();
+}
+
+// ---- what the key or link opens
+
+let identifying: Promise<void> | null = null;
+let nextIdentify = 0;
+
+/** Asks what may be seen here. Whose key or link opens one customer is shown that customer's page and no way to another: the api would refuse it anyway. */
+function identify(): Promise<void> {
+  if (!identifying && Date.now() >= nextIdentify) identifying = ask().finally(() => { identifying = null; nextIdentify = Date.now() + 5000; });
+  return identifying ?? Promise.resolve();
+}
+
+async function ask(): Promise<void> {
+  try {
+    me = await json<Me>("/v1/me");
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401) return shutOut();
+    // The api is away, or tells to ask later: what it answers will be shown, and it is asked again.
+    if (!view) { show(false); bar(); }
+    return;
+  }
+  shut = false;
+  confine(me.customer_id ?? "");
+  const before = view && state.view + state.customer;
+  state = read(location.search);
+  history.replaceState(history.state, "", write(state));
+  bar();
+  if (before !== state.view + state.customer || me.can_share) show(false);
+}
+
+/** Nothing is opened any more, or yet: nothing stays on the screen. */
+function shutOut(): void {
+  if (shut && main.querySelector(".gate")) return;
+  shut = true;
+  me = null;
+  live?.end();
+  leave();
+  document.title = "Tailgauge";
+  fill(main, shareToken() ? linkOver() : keyForm());
+  bar();
+  main.querySelector<HTMLElement>("input, button")?.focus({ preventScroll: true });
+}
+
+function linkOver(): HTMLElement {
+  return h("div", { class: "nothing gate" }, h("h1", null, "This link opens nothing"),
+    h("p", null, "It is over, or it was not copied whole. Who sent it can make a new one."),
+    h("button", { class: "button quiet", type: "button", onclick: () => {
+      const address = new URL(location.href);
+      address.searchParams.delete("share");
+      location.assign(address);
+    } }, "Use a key instead"));
+}
+
+function keyForm(): HTMLElement {
+  const input = h("input", { type: "password", autocomplete: "off", required: true, spellcheck: "false", maxlength: "256" });
+  return h("form", { class: "nothing gate", onsubmit: (e: Event) => {
+    e.preventDefault();
+    signIn(input.value);
+    input.value = "";
+    fill(main);
+    nextIdentify = 0;
+    void identify();
+  } }, h("h1", null, "A key, please"),
+    h("p", { role: "alert" }, hasKey() ? "This api does not take the key that was given." : "This api asks for a key. It stays in this tab."),
+    h("label", null, "Key", input), h("button", { class: "button", type: "submit" }, "Open"));
 }
 
 // ---- saying something, at most one thing in ten seconds
@@ -149,13 +230,25 @@ const custom = h("details", { class: "custom" });
 const liveButton = h("button", { class: "live", type: "button", onclick: () => go({ paused: !state.paused }, true) });
 const compare = h("button", { class: "text-tool", type: "button", title: "Compare with the period before", onclick: () => go({ compare: state.compare === "previous" ? "none" : "previous" }, true) }, "compare");
 const nav = h("nav", { "aria-label": "Views" });
+const brand = h("a", { class: "brand" }, "Tailgauge");
+const ends = h("span", { class: "note" });
+const jumpBox = jump();
+const signOut = h("button", { class: "text-tool", type: "button", title: "Forget the key in this tab", onclick: () => { signIn(""); location.reload(); } }, "Sign out");
 const zones = h("select", { "aria-label": "Time zone", onchange: () => go({ tz: zones.value }) });
 const themeButton = h("button", { class: "tool", type: "button", onclick: () => setTheme(isDark() ? "light" : "dark") });
 const main = h("main", { tabindex: "-1", id: "main" });
 
 function bar(): void {
   const here = localZone();
-  fill(nav, ...([["overview", "Overview"], ["operations", "Operations"]] as const).map(([name, label]) =>
+  const all = me?.scope === "everything" || (!me && !shut && view !== null);
+  nav.hidden = jumpBox.hidden = !all;
+  brand.href = link({ view: "overview", customer: "" });
+  brand.setAttribute("aria-label", all ? "Tailgauge, overview" : "Tailgauge");
+  signOut.hidden = !hasKey() || shareToken() !== "" || shut;
+  fill(ends, me?.expires ? `link until ${when(Date.parse(me.expires), state.tz)}` : "");
+  ends.hidden = !me?.expires;
+  document.documentElement.classList.toggle("shut", shut || (!me && !view));
+  if (all) fill(nav, ...([["overview", "Overview"], ["operations", "Operations"]] as const).map(([name, label]) =>
     h("a", { href: link({ view: name, customer: "" }), "aria-current": state.view === name ? "page" : null }, label)));
   const focused = (document.activeElement as HTMLElement | null)?.dataset.range;
   fill(ranges, ...RANGES.map(([from, label]) => h("button", { type: "button", "data-range": from, "aria-pressed": String(state.from === from && state.to === "now"), onclick: () => go({ from, to: "now" }) }, label)));
@@ -274,29 +367,31 @@ function setTheme(theme: string | null): void {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(null));
 
-const keyInput = h("input", { type: "password", autocomplete: "off", required: true, spellcheck: "false" });
-const keyDialog = h("dialog", { class: "dialog", "aria-labelledby": "key-title" }, h("form", { onsubmit: (e: Event) => { e.preventDefault(); signIn(keyInput.value); keyInput.value = ""; keyDialog.close(); show(false); } },
-  h("h2", { id: "key-title" }, "A key, please"), h("p", null, hasKey() ? "This api does not take the key that was given." : "This api asks for a key. It stays in this tab."), h("label", null, "Key", keyInput), h("button", { class: "button", type: "submit" }, "Open")));
-
-function askKey(): void {
-  if (!keyDialog.open) keyDialog.showModal();
-}
-
+const KEYS = [["/", "go to a customer"], ["p", "pause, or go on live"], ["1 … 5", "the ranges from 15 min to 30 d"], ["o", "overview"], ["t", "dark or light"], ["Tab to a chart, ← →", "move the crosshair (Shift: further), Home, End"], ["Enter, Esc on a chart", "zoom in around the crosshair, go back"], ["drag over a chart", "zoom to it; double click goes back"], ["?", "this help"]] as const;
+const keyList = h("dl", { class: "facts" });
 const helpDialog = h("dialog", { class: "dialog", "aria-labelledby": "help-title" },
   h("h2", { id: "help-title" }, "Keys"),
-  h("dl", { class: "facts" }, [["/", "go to a customer"], ["p", "pause, or go on live"], ["1 … 5", "the ranges from 15 min to 30 d"], ["o", "overview"], ["t", "dark or light"], ["Tab to a chart, ← →", "move the crosshair (Shift: further), Home, End"], ["Enter, Esc on a chart", "zoom in around the crosshair, go back"], ["drag over a chart", "zoom to it; double click goes back"], ["?", "this help"]].flatMap(([key, what]) => [h("dt", null, h("kbd", null, key!)), h("dd", null, what!)])),
+  keyList,
   h("h2", null, "What the numbers mean"),
   h("p", null, h("b", null, "Availability"), ": share of requests with a status below 500. ", h("b", null, "Success"), ": 200 to 399. ", h("b", null, "Minutes up"), ": minutes with traffic in which fewer than 5 % of the requests ended in a server error. Latencies are exact to 0.0123 %. ", h("a", { href: "/docs/" }, "The api")),
   h("form", { method: "dialog" }, h("button", { class: "button" }, "Close")));
 
+
+function help(): void {
+  const keys = me?.customer_id ? KEYS.filter(([key]) => key !== "/" && key !== "o") : KEYS;
+  fill(keyList, ...keys.flatMap(([key, what]) => [h("dt", null, h("kbd", null, key)), h("dd", null, what)]));
+  helpDialog.showModal();
+}
+
 document.addEventListener("keydown", (e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || (e.target as Element).closest?.("input, select, textarea, dialog")) return;
   const range = RANGES[Number(e.key) - 1];
-  if (e.key === "/") document.getElementById("jump")!.focus();
+  if (shut && e.key !== "t" && e.key !== "?") return;
+  if (e.key === "/" && !jumpBox.hidden) document.getElementById("jump")!.focus();
   else if (e.key === "p") go({ paused: !state.paused }, true);
-  else if (e.key === "o") go({ view: "overview", customer: "" });
+  else if (e.key === "o" && !me?.customer_id) go({ view: "overview", customer: "" });
   else if (e.key === "t") setTheme(isDark() ? "light" : "dark");
-  else if (e.key === "?") helpDialog.showModal();
+  else if (e.key === "?") help();
   else if (range) go({ from: range[0], to: "now" });
   else return;
   e.preventDefault();
@@ -310,13 +405,13 @@ function begin(): void {
   document.body.replaceChildren(
     h("a", { class: "skip", href: "#main", onclick: (e: Event) => { e.preventDefault(); main.focus(); } }, "Skip to the numbers"),
     h("header", { class: "top" },
-      h("a", { class: "brand", href: "/", "aria-label": "Tailgauge, overview" }, "Tailgauge"), nav, jump(),
-      h("div", { class: "controls" }, ranges, custom, zones, compare, liveButton, badge, themeButton, h("button", { class: "tool", type: "button", "aria-label": "Help and keys", title: "Help and keys", onclick: () => helpDialog.showModal() }, icon("help")))),
-    main, region, keyDialog, helpDialog);
+      brand, nav, jumpBox,
+      h("div", { class: "controls" }, ranges, custom, zones, compare, liveButton, badge, ends, signOut, themeButton, h("button", { class: "tool", type: "button", "aria-label": "Help and keys", title: "Help and keys", onclick: help }, icon("help")))),
+    main, region, helpDialog);
   if (!new URLSearchParams(location.search).has("from")) history.replaceState(history.state, "", write(state));
   setTheme(null);
   bar();
-  show(false);
+  void identify();
 }
 
 begin();

@@ -27,11 +27,18 @@ const DEFAULTS: State = {
 /** A link that a key's owner shared; it goes with every question and stays in the address. */
 let share = "";
 
+/** The only customer whose page there is, for who may see no other. */
+let only = "";
+
+export function confine(customer: string): void {
+  only = customer;
+}
+
 export function read(search: string): State {
   const query = new URLSearchParams(search);
   share = query.get("share") ?? "";
   const text = (name: keyof State) => query.get(name) ?? (DEFAULTS[name] as string);
-  const customer = query.get("customer") ?? "";
+  const customer = only || (query.get("customer") ?? "");
   return {
     view: customer ? "customer" : query.get("view") === "operations" ? "operations" : "overview",
     customer,

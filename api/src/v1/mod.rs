@@ -5,6 +5,7 @@ mod answers;
 mod figures;
 mod hurt;
 mod live;
+mod me;
 mod parameters;
 mod pipeline;
 mod raw;
@@ -45,6 +46,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(requests::requests))
         .routes(routes!(requests::paths))
         .routes(routes!(pipeline::pipeline))
+        .routes(routes!(me::me))
         .routes(routes!(share::share))
         .routes(routes!(live::live))
         .routes(routes!(live::customer_live))
@@ -65,6 +67,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     tables::CustomerRowV1,
     tables::PathRow,
     hurt::HurtRow,
+    me::Opens,
     pipeline::ProcessorV1,
     pipeline::FollowedFile,
 )))]

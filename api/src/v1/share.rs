@@ -12,7 +12,7 @@ use super::{Answer, V1Failures};
 use crate::AppState;
 use crate::answers::instant;
 use crate::error::{ApiError, Kind};
-use crate::key_command::seconds;
+use crate::key_command::{seconds, share_page};
 use crate::query::{Parameters, PathCustomer};
 use crate::scope::Scope;
 
@@ -28,6 +28,9 @@ pub(crate) struct ShareV1 {
     /// Give it as `share=` to any path of that customer.
     #[schema(example = "AAAAAGb6vvhjdXN0XzE.hG0cS8QqC1")]
     token: String,
+    /// The address of that customer's page behind the host.
+    #[schema(example = "/?customer=cust_1&share=AAAAAGb6vvhjdXN0XzE.hG0cS8QqC1")]
+    page: String,
     /// When it ends.
     #[schema(example = "2024-10-07T09:15:36Z")]
     expires: String,
@@ -74,7 +77,12 @@ pub(super) async fn share(
             "there are no share links here: API_SHARE_SECRET is not set, or no customer can have this id",
         )
     })?;
-    let answer = ShareV1 { customer_id: one.id().to_owned(), token, expires: instant(until_second) };
+    let answer = ShareV1 {
+        customer_id: one.id().to_owned(),
+        page: share_page(one.id(), &token),
+        token,
+        expires: instant(until_second),
+    };
     let mut response = Json(answer).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)

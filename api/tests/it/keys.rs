@@ -68,9 +68,12 @@ const OF_ALL: [&str; 11] = [
 #[tokio::test]
 async fn without_a_key_nothing_is_told() {
     let house = house(0);
-    for path in
-        OF_ONE.iter().chain(&OF_ALL).chain(&["/v1/customers/ID/live", "/v1/customers/ID/share", "/nowhere"])
-    {
+    for path in OF_ONE.iter().chain(&OF_ALL).chain(&[
+        "/v1/customers/ID/live",
+        "/v1/customers/ID/share",
+        "/v1/me",
+        "/nowhere",
+    ]) {
         let path = path.replace("ID", "cust_1");
         for headers in [
             &[][..],
@@ -177,6 +180,50 @@ async fn a5_a_customer_sees_its_own_data_and_nothing_else() {
     get(&house.router, &format!("/v1/live?share={token}")).await.problem(403, "forbidden");
 }
 
+/// What a page asks first.
+#[tokio::test]
+async fn who_asks_is_told_what_its_key_or_link_opens() {
+    let house = house(0);
+    assert_snapshot!(house.with(&house.admin, "/v1/me").await.shown(), @r#"
+    200 application/json
+    {"scope":"everything",
+     "customer_id":null,
+     "expires":null,
+     "key_needed":true,
+     "can_share":true}
+    "#);
+    let one = house.with(&house.one, "/v1/me").await;
+    assert_snapshot!(one.shown(), @r#"
+    200 application/json
+    {"scope":"customer",
+     "customer_id":"cust_1",
+     "expires":null,
+     "key_needed":true,
+     "can_share":false}
+    "#);
+    assert_eq!(one.header("cache-control"), "no-store");
+    let token = house.keys.share("cust_1", NOW + 60).expect("a secret");
+    assert_snapshot!(get(&house.router, &format!("/v1/me?share={token}")).await.shown(), @r#"
+    200 application/json
+    {"scope":"customer",
+     "customer_id":"cust_1",
+     "expires":"2024-09-30T09:16:36Z",
+     "key_needed":true,
+     "can_share":false}
+    "#);
+    let over = house.keys.share("cust_1", NOW).expect("a secret");
+    get(&house.router, &format!("/v1/me?share={over}")).await.problem(401, "unauthorized");
+    get(&house.router, "/v1/me").await.problem(401, "unauthorized");
+    house.with("tg_wrong", "/v1/me").await.problem(401, "unauthorized");
+    house.with(&house.one, "/v1/me?customer_id=cust_2").await.problem(422, "invalid-parameter");
+    assert_eq!(house.fake.asked(), [], "the store was not asked");
+    let open = get(&crate::ask::router(&example()), "/v1/me").await.json();
+    assert_eq!(
+        (&open["scope"], &open["key_needed"], &open["can_share"]),
+        (&"everything".into(), &false.into(), &false.into())
+    );
+}
+
 #[tokio::test]
 async fn links_are_made_by_who_may_see_everything_and_end() {
     let house = house(0);
@@ -187,6 +234,7 @@ async fn links_are_made_by_who_may_see_everything_and_end() {
         (Some("2024-09-30T10:15:36Z"), Some("cust_1"))
     );
     let token = made.json()["token"].as_str().expect("a token").to_owned();
+    assert_eq!(made.json()["page"], format!("/?customer=cust_1&share={token}"));
     assert_eq!(get(&house.router, &format!("/v1/customers/cust_1/stats?share={token}")).await.status, 200);
     for wrong in ["0h", "x", "1y", "99999d", ""] {
         house
@@ -299,7 +347,9 @@ fn the_command_makes_keys_that_open_and_the_log_never_holds_one() {
         &["key", "share", "--customer", "cust_1", "--for", "1h"],
         &[("API_SHARE_SECRET", SECRET)],
     );
+    let page = text(link.stderr).lines().last().expect("the page").to_owned();
     let link = text(link.stdout).trim().to_owned();
+    assert_eq!(page, link.replace("/v1/customers/cust_1/stats?", "/?customer=cust_1&"));
     let state = folder.path().to_str().expect("a path");
     let settings = [
         ("STATE_DIR", state),
