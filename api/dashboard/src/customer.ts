@@ -105,7 +105,7 @@ function histogramPanel(c: Context, stats: ReturnType<typeof statsSource>) {
 }
 
 function requestsList(c: Context) {
-  const source = new Source<Requests>(() => path(of(c.state, "requests"), { ...range(c.state), status: c.state.status, path: c.state.path, min_latency: c.state.min_latency, limit: 100 }), () => everyMs(c.state));
+  const source = new Source<Requests>(() => path(of(c.state, "requests"), { ...range(c.state), status: c.state.status, path: c.state.path, min_latency: c.state.min_latency, limit: 200 }), () => everyMs(c.state));
   const body = h("tbody");
   const status = h("select", { "aria-label": "Status class", onchange: () => c.go({ status: status.value }, true) }, [["", "every status"], ["5xx", "5xx"], ["4xx", "4xx"], ["3xx", "3xx"], ["2xx", "2xx"]].map(([v, t]) => h("option", { value: v, selected: c.state.status === v }, t!)));
   const slow = h("select", { "aria-label": "Minimum latency", onchange: () => c.go({ min_latency: slow.value }, true) });

@@ -1,19 +1,23 @@
 // The table of all customers: sorted and searched by the api, fetched page by page as they come into sight, so that ten thousand are as smooth as ten.
 
 import { ask, path, range, type CustomerRow, type Customers } from "./api";
+import { sparkline } from "./chart";
 import { everyMs, type Context } from "./context";
 import { fill, h } from "./dom";
 import { ago, count, errorShare, latency, NONE, share } from "./format";
 import { panel, Source } from "./panel";
+import { Sparks } from "./sparks";
 
 const ROW_PX = 34;
 const PAGE = 200;
 const VISIBLE_ROWS = 14;
 
+/** Without a key the api cannot sort by it. */
 interface Column { key: string; title: string; hint: string; numeric: boolean; wide?: boolean; cell: (row: CustomerRow, c: Context) => Node | string }
 
 const COLUMNS: Column[] = [
   { key: "customer_id", title: "Customer", hint: "", numeric: false, cell: (row, c) => h("a", { href: c.link({ view: "customer", customer: row.customer_id, q: "" }), class: "row-link" }, row.customer_id) },
+  { key: "", title: "Trend", hint: "Requests over the range", numeric: false, wide: true, cell: () => h("span", { class: "trend" }) },
   { key: "total_requests", title: "Requests", hint: "", numeric: true, cell: (row) => count(row.total_requests) },
   { key: "availability", title: "Availability", hint: "Share of requests with a status below 500", numeric: true, cell: (row) => availability(row.availability) },
   { key: "uptime", title: "Success", hint: "Share of requests with a status from 200 to 399", numeric: true, wide: true, cell: (row) => share(row.uptime) },
@@ -53,11 +57,13 @@ export class CustomersTable {
   private loading = false;
   private drawnFor = "";
   private generation = 0;
+  private readonly sparks: Sparks;
   /** Lines that were in sight and may come back into it. */
   private readonly made = new WeakMap<CustomerRow, HTMLElement>();
 
   constructor(private readonly c: Context) {
     this.source = new Source<Customers>(() => this.pagePath(null), () => everyMs(c.state, 2));
+    this.sparks = new Sparks(c, (customer) => this.trend(this.body.querySelector(`[data-row="${CSS.escape(customer)}"]`), customer));
     this.head = h("tr");
     this.above = h("tr", { class: "space", "aria-hidden": "true" }, h("td"));
     this.below = h("tr", { class: "space", "aria-hidden": "true" }, h("td"));
@@ -81,6 +87,16 @@ export class CustomersTable {
     made.note.replaceWith(this.more);
     this.el = made.el;
     this.heads();
+  }
+
+  /** Another range has other lines. */
+  rangeChanged(): void {
+    this.sparks.clear();
+    this.changed();
+  }
+
+  stop(): void {
+    this.sparks.clear();
   }
 
   /** What is sorted by or searched for has changed. */
@@ -107,7 +123,7 @@ export class CustomersTable {
       const now = column.key === sort;
       const next = now ? (order === "desc" ? "asc" : "desc") : column.numeric && column.key !== "availability" && column.key !== "uptime" ? "desc" : "asc";
       return h("th", { scope: "col", class: `${column.numeric ? "num" : ""} ${column.wide ? "wide" : ""}`, "aria-sort": now ? (order === "desc" ? "descending" : "ascending") : null },
-        h("button", { type: "button", title: column.hint || null, "data-sort": column.key, onclick: () => this.c.go({ sort: column.key, order: next }, true) },
+        !column.key ? h("span", { class: "unsorted", title: column.hint }, column.title) : h("button", { type: "button", title: column.hint || null, "data-sort": column.key, onclick: () => this.c.go({ sort: column.key, order: next }, true) },
           column.title, h("span", { class: "arrow", "aria-hidden": "true" }, now ? (order === "desc" ? "↓" : "↑") : "")));
     }));
     if (focused) this.head.querySelector<HTMLElement>(`[data-sort="${CSS.escape(focused)}"]`)?.focus();
@@ -149,6 +165,7 @@ export class CustomersTable {
     this.above.style.height = `${first * ROW_PX}px`;
     this.below.style.height = `${Math.max(0, this.total - end) * ROW_PX}px`;
     this.place(rows);
+    if (matchMedia("(min-width: 721px)").matches) this.sparks.want(this.rows.slice(Math.floor(top / ROW_PX), Math.ceil(top / ROW_PX) + shown).map((row) => row.customer_id));
     this.scroller.querySelector("table")!.setAttribute("aria-rowcount", String(this.total + 1));
     if (focused) this.body.querySelector<HTMLElement>(`[data-row="${CSS.escape(focused)}"] a`)?.focus({ preventScroll: true });
   }
@@ -164,13 +181,20 @@ export class CustomersTable {
     }
   }
 
+  private trend(line: Element | null, customer: string): void {
+    const values = this.sparks.of(customer), cell = line?.querySelector(".trend");
+    if (values && cell) fill(cell as HTMLElement, sparkline(values, "--c2"));
+  }
+
   private line(row: CustomerRow | undefined): HTMLElement {
-    return h("tr", { "data-row": row ? row.customer_id : null },
+    const line = h("tr", { "data-row": row ? row.customer_id : null },
       COLUMNS.map((column, n) => {
         const attributes = { class: `${column.numeric ? "num" : ""} ${column.wide ? "wide" : ""}` };
         const content = row ? column.cell(row, this.c) : n === 0 ? "…" : "";
         return n === 0 ? h("th", { scope: "row", ...attributes }, content) : h("td", attributes, content);
       }));
+    if (row) this.trend(line, row.customer_id);
+    return line;
   }
 
   private async fetchTo(end: number): Promise<void> {

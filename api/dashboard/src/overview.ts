@@ -62,10 +62,10 @@ export function overview(c: Context): View {
       if (["from", "to"].some((name) => changed.has(name as "from"))) {
         for (const source of [stats, series, heat]) void source.refresh(true);
         hurt.changed();
-        table.changed();
+        table.rangeChanged();
       }
     },
-    destroy: () => hurt.stop(),
+    destroy: () => { hurt.stop(); table.stop(); },
   };
 }
 
