@@ -37,7 +37,9 @@ clean() {
 }
 clean LOG_BACKFILL_DAYS=2 LOG_BATCH_SIZE=1000 LOG_INTERVAL_SECONDS=0 MAX_LOGS_TO_GENERATE=20000 "$bin/log-generator" 2>/dev/null
 clean "$bin/log-processor" --once 2>/dev/null
-clean API_BIND=127.0.0.1:0 API_SHARE_SECRET=of-a-test-and-known-to-everybody-here "$bin/api" >"$folder/out" 2>"$folder/log" &
+# The process itself, not a shell around it: it is ended by its number.
+env -i ENV_FILE= PATH="$PATH" STATE_DIR="$folder" API_BIND=127.0.0.1:0 API_SHARE_SECRET=of-a-test-and-known-to-everybody-here \
+    "$bin/api" >"$folder/out" 2>"$folder/log" &
 api=$!
 for _ in $(seq 100); do
     address="$(sed -n 's/^listening on //p' "$folder/out")"
