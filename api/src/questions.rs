@@ -16,6 +16,7 @@ use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::scope::{Everybody, One, Subject};
 use crate::tables::Tables;
+use crate::v1::Rankings;
 
 /// A minute with at least this share of server errors, in percent, was down.
 pub(crate) const MINUTE_DOWN_PERCENT: u64 = 5;
@@ -97,6 +98,8 @@ pub(crate) struct Customers<P> {
     pub(crate) period: P,
     pub(crate) table: Table,
     pub(crate) previous: Option<Table>,
+    /// Who of them is hurt; made of the table when somebody asks.
+    pub(crate) rankings: Rankings,
 }
 
 type Histograms = Vec<[u64; EDGE_BUCKETS]>;
@@ -265,7 +268,7 @@ impl Backend {
                     Some(range) => Some(store.table(&query(range)).await?),
                     None => None,
                 };
-                Ok::<_, ReadError>(Customers { period, table, previous })
+                Ok::<_, ReadError>(Customers { period, table, previous, rankings: Rankings::default() })
             };
             self.kept.tables.get(key, (version, period), make).await
         };

@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use stats::{Measures, percent};
@@ -10,10 +11,12 @@ use store::Table;
 use utoipa::ToSchema;
 
 use super::answers::About;
+use super::parameters::PAGE_MAX;
 use super::raw::Covered;
 use crate::answers::instant;
 use crate::format::Rows;
 use crate::grammar::{Fault, Period, shortened};
+use crate::questions::Customers;
 
 /// By what the hurt are ranked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +79,7 @@ pub(crate) struct HurtRow {
 /// The hurt customers of a range.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct HurtV1 {
-    /// The most hurt first. Customers without a server error and without a drop are none.
+    /// The most hurt first. Customers without a server error are none.
     data: Vec<HurtRow>,
     /// Hurt customers, whether shown or not.
     #[schema(example = 1)]
@@ -93,62 +96,80 @@ pub(crate) struct HurtV1 {
     about: About,
 }
 
-impl HurtV1 {
-    pub(crate) fn new(
-        table: &Table,
-        previous: Option<&Table>,
-        rank: Rank,
-        limit: usize,
-        period: &Period,
-        about: About,
-    ) -> Self {
+/// What a table says of the hurt, ranked. Worked out by the first who asks, for each rank once: a table serves many.
+#[derive(Debug, Default)]
+pub(crate) struct Rankings([OnceLock<Ranking>; 3]);
+
+#[derive(Debug)]
+struct Ranking {
+    /// The most hurt, as many as are ever shown.
+    rows: Vec<HurtRow>,
+    total: u64,
+    server_errors: u64,
+}
+
+impl Rankings {
+    fn by(&self, rank: Rank, table: &Table, previous: Option<&Table>) -> &Ranking {
+        self.0[rank as usize].get_or_init(|| Ranking::new(rank, table, previous))
+    }
+}
+
+impl Ranking {
+    fn new(rank: Rank, table: &Table, previous: Option<&Table>) -> Self {
         let before: HashMap<&str, &Measures> = previous
             .iter()
             .flat_map(|table| &table.rows)
             .map(|row| (row.id.as_str(), &row.measures))
             .collect();
         let server_errors = table.rows.iter().map(|row| row.measures.server_errors()).sum();
-        let mut hurt: Vec<HurtRow> = Vec::new();
-        for row in &table.rows {
-            let availability = row.measures.availability();
-            let previous_availability =
-                before.get(row.id.as_str()).and_then(|measures| measures.availability());
-            let drop = availability.map(|now| rounded(previous_availability.unwrap_or(100.0) - now));
-            if row.measures.server_errors() == 0 && drop.is_none_or(|drop| drop <= 0.0) {
-                continue;
-            }
-            hurt.push(HurtRow {
-                customer_id: row.id.clone(),
-                total_requests: row.measures.requests,
-                server_errors: row.measures.server_errors(),
-                share_of_errors: percent(row.measures.server_errors(), server_errors),
-                availability,
-                previous_availability,
-                availability_drop: drop,
-                error_share_at_least: sure_percent(row.measures.server_errors(), row.measures.requests),
-                p99_latency: row.measures.p99_seconds(),
-                last_seen: instant(row.last_seen_second),
-            });
-        }
+        // Who has no server error is wholly available, which is no drop whatever was before.
+        let hurt = table.rows.iter().filter(|row| row.measures.server_errors() > 0);
+        let mut rows: Vec<HurtRow> = hurt
+            .map(|row| {
+                let availability = row.measures.availability();
+                let previous_availability =
+                    before.get(row.id.as_str()).and_then(|measures| measures.availability());
+                HurtRow {
+                    customer_id: row.id.clone(),
+                    total_requests: row.measures.requests,
+                    server_errors: row.measures.server_errors(),
+                    share_of_errors: percent(row.measures.server_errors(), server_errors),
+                    availability,
+                    previous_availability,
+                    availability_drop: availability
+                        .map(|now| rounded(previous_availability.unwrap_or(100.0) - now)),
+                    error_share_at_least: sure_percent(row.measures.server_errors(), row.measures.requests),
+                    p99_latency: row.measures.p99_seconds(),
+                    last_seen: instant(row.last_seen_second),
+                }
+            })
+            .collect();
         let by = |row: &HurtRow| match rank {
             Rank::Drop => (row.availability_drop, row.share_of_errors),
             Rank::Share => (row.share_of_errors, row.availability_drop),
             Rank::Evidence => (row.error_share_at_least, row.share_of_errors),
         };
         let descending = |a: Option<f64>, b: Option<f64>| b.partial_cmp(&a).unwrap_or(Ordering::Equal);
-        hurt.sort_by(|a, b| {
+        rows.sort_by(|a, b| {
             let ((a1, a2), (b1, b2)) = (by(a), by(b));
             descending(a1, b1).then(descending(a2, b2)).then_with(|| a.customer_id.cmp(&b.customer_id))
         });
-        let total_hurt = hurt.len() as u64;
-        hurt.truncate(limit);
-        let previous = Covered::new(period.previous.unwrap_or(period.range), period.zone);
+        let total = rows.len() as u64;
+        rows.truncate(PAGE_MAX);
+        Self { rows, total, server_errors }
+    }
+}
+
+impl HurtV1 {
+    pub(crate) fn new(found: &Customers<Period>, rank: Rank, limit: usize, about: About) -> Self {
+        let ranking = found.rankings.by(rank, &found.table, found.previous.as_ref());
+        let previous = found.period.previous.unwrap_or(found.period.range);
         Self {
-            data: hurt,
-            total_hurt,
-            total_customers: table.rows.len() as u64,
-            server_errors,
-            previous,
+            data: ranking.rows.iter().take(limit).cloned().collect(),
+            total_hurt: ranking.total,
+            total_customers: found.table.rows.len() as u64,
+            server_errors: ranking.server_errors,
+            previous: Covered::new(previous, found.period.zone),
             about,
         }
     }

@@ -30,6 +30,8 @@ use crate::grammar::{Moment, Period};
 use crate::query::{Parameters, PathCustomer};
 use crate::scope::{Scope, Subject};
 
+pub(crate) use hurt::Rankings;
+
 type Answer = Result<Response, ApiError>;
 
 /// All its routes.

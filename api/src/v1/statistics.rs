@@ -230,6 +230,6 @@ pub(super) async fn hurt(
     let held = state.backend().table(everybody, key, period).await?;
     let found = &held.table;
     let about = super::answers::About::new(None, &found.period, found.table.method);
-    let answer = HurtV1::new(&found.table, found.previous.as_ref(), rank, limit, &found.period, about);
+    let answer = HurtV1::new(found, rank, limit, about);
     Ok(asked.reply(&answer, found.table.freshness, found.table.freshness, None))
 }
