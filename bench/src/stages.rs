@@ -38,7 +38,7 @@ pub fn split(path: &Path, mut each: impl FnMut(Piece)) -> anyhow::Result<()> {
             return Ok(());
         }
         let block = blocks.lend(block);
-        splitter.push_block(&block, before..read, &mut pieces);
+        splitter.push_block(&block, before..read, &mut blocks, &mut pieces);
         drop(block);
         pieces.drain(..).for_each(&mut each);
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
-use store::embedded::{GenerationId, GenerationState, LedgerError};
+use store::embedded::{BatchRequests, GenerationId, GenerationState, LedgerError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +23,7 @@ use crate::tail::identity::mark_segment;
 use crate::to_ledger::{Durable, Lost, ToLedger, answer};
 
 /// What may wait in memory for a commit, whatever the last one cost.
-const COMMIT_BYTES: usize = 8 << 20;
+pub(crate) const COMMIT_BYTES: usize = 8 << 20;
 /// The longest that applied lines wait for their commit while lines keep coming.
 const COMMIT_AGE: Duration = Duration::from_millis(500);
 /// The ledger's thread spends at most a fifth of its time on commits while lines keep coming: a commit rests for that many times what the last one took.
@@ -258,10 +258,10 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
             let last = self.last_bytes.entry(piece.span.generation).or_default();
             mark_segment(last, &mut piece.segment);
             if mutated(Mutation::PositionWithoutCells) {
-                piece.segment.requests.clear();
+                piece.segment.requests = BatchRequests::default();
             }
             if mutated(Mutation::CellsTwice) {
-                piece.segment.requests.extend(piece.segment.requests.clone());
+                piece.segment.requests = piece.segment.requests.repeat(2).into();
             }
             self.dirty = true;
             self.persist(|ledger| ledger.apply(&piece.segment))?;

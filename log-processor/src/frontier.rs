@@ -81,7 +81,7 @@ mod tests {
             start_offset: start,
             end_offset: end,
             bytes: Bytes::new(),
-            requests: vec![],
+            requests: vec![].into(),
             rejects: vec![],
             future_time: 0,
             ambiguous_time: 0,

@@ -16,6 +16,7 @@ pub mod frontier;
 pub mod health;
 pub mod ledger_port;
 pub mod lines;
+pub mod memory;
 mod mutation;
 pub mod ownership;
 pub mod patience;

@@ -24,6 +24,7 @@ use crate::companions::{Watched, probe, read_back, spawn_endpoints, watch_checku
 use crate::counters::Counters;
 use crate::ending::{self, End};
 use crate::health::Health;
+use crate::memory::{BUDGET_BYTES, WorkingMemory};
 use crate::ownership::{Heartbeat, Refused, WhenWiped};
 use crate::publication::Published;
 use crate::publisher::{Endings, Publisher};
@@ -48,8 +49,6 @@ use crate::worker;
 const LINES_CAPACITY: usize = 4;
 /// Batches between batch and workers, for each worker: one in work and one waiting.
 const BATCHES_PER_WORKER: usize = 2;
-/// Bytes of lines between tail and the frontier. Enough to keep the workers busy while a store takes a second; the file keeps the rest.
-const BUDGET_BYTES: usize = 4 << 20;
 /// How long a stop may take in all (design section 12): whoever stops us kills us soon after.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 /// What is kept of it for the last words, when what was in flight could not be settled: the ledger's last commit, and the tasks' own ends.
@@ -225,7 +224,7 @@ pub async fn run<S: RequestStore>(
 )]
 async fn flow<S: RequestStore>(
     settings: &Settings,
-    ledger: Ledger,
+    mut ledger: Ledger,
     common: &Arc<Common<S>>,
     durable: watch::Sender<Durable>,
     publish: impl FnOnce(std::sync::mpsc::Sender<ToLedger>) -> Option<Publisher<S>>,
@@ -235,6 +234,8 @@ async fn flow<S: RequestStore>(
 ) -> Flowed {
     let Endings { cleared, give_up, .. } = endings;
     let first_start = ledger.commit_number() == 0;
+    let memory = WorkingMemory::of(settings, mode);
+    memory.take_for(&mut ledger);
     let (to_ledger, from_all) = std::sync::mpsc::channel::<ToLedger>();
     let surroundings = Surroundings {
         account: Arc::clone(&common.account),
@@ -260,6 +261,8 @@ async fn flow<S: RequestStore>(
         counters: Arc::clone(&common.counters),
         zone: settings.zone,
         retention: settings.retention,
+        memory: memory.requests(),
+        body_bytes: memory.body_bytes(settings.workers),
         readback: Arc::clone(&common.readback),
         give_up: give_up.clone(),
         wait: crate::patience::really_wait,
@@ -333,7 +336,7 @@ fn make_tail<S: RequestStore>(
         first_start,
         health: Arc::clone(&common.health),
         files: Arc::clone(&common.files),
-        state: State::default(),
+        state: State::with_memory(WorkingMemory::of(settings, mode).blocks()),
     };
     Tail { follower, wake, stop, mode }
 }

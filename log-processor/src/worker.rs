@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use logline::{LineParser, Reason, Zone};
 use store::RequestStore;
-use store::embedded::{Reject, SettledSegment, StoredRequest};
+use store::embedded::{BatchRequests, Reject, RequestMemory, SettledSegment, StoredRequest};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,10 @@ pub struct Shared<S> {
     pub zone: Zone,
     /// Lines older than that are rejected.
     pub retention: Option<std::time::Duration>,
+    /// Where requests are kept until the ledger has counted them.
+    pub memory: Arc<RequestMemory>,
+    /// Bytes of a body for which each worker has memory from the start.
+    pub body_bytes: usize,
     /// Where one acknowledged request goes now and then.
     pub readback: Arc<ReadBack>,
     /// Ends all patience.
@@ -55,13 +59,13 @@ pub async fn run<S: RequestStore>(
     in_flight: Arc<InFlight>,
 ) {
     let mut parser = LineParser::new(shared.zone);
-    let mut spare = Spare::default();
+    let mut spare = Spare::with_in_memory(shared.body_bytes);
     loop {
         let Some(batch) = batches.lock().await.recv().await else { return };
         shared.counters.batch_lines.observe(batch.lines as f64);
         let clock = Utc::now().timestamp();
         let limits = TimeLimits::at(clock, shared.retention);
-        let mut work = Work::prepare(&batch, &mut parser, limits, &*shared.store, &mut spare);
+        let mut work = Work::prepare(&batch, &mut parser, limits, &shared, &mut spare);
         let delivery = Delivery {
             store: &*shared.store,
             health: &shared.health,
@@ -71,7 +75,7 @@ pub async fn run<S: RequestStore>(
         };
         let (body, ends) = (Bytes::from(std::mem::take(&mut work.body)), std::mem::take(&mut work.line_ends));
         if mutated(Mutation::AdvanceBeforeAcknowledged) {
-            let settled = work.settle(batch);
+            let settled = work.settle(batch, &shared.memory);
             in_flight.finished();
             if to_ledger.send(ToLedger::Settled(settled)).is_err()
                 || delivery.deliver(body, &ends).await.is_err()
@@ -88,7 +92,7 @@ pub async fn run<S: RequestStore>(
             work.sample(&batch, &shared.readback, limits.oldest);
         }
         work.example(&shared.account);
-        let settled = work.settle(batch);
+        let settled = work.settle(batch, &shared.memory);
         in_flight.finished();
         if mutated(Mutation::SettleTwice) && shared.counters.store_retries.get() > retries_before {
             let again = settled.iter().map(|piece| Settled {
@@ -107,7 +111,7 @@ pub async fn run<S: RequestStore>(
 /// The memory of the last batch, for the next one.
 #[derive(Debug, Default)]
 struct Spare {
-    body: Vec<u8>,
+    body: Bytes,
     line_ends: Vec<usize>,
 }
 
@@ -115,13 +119,27 @@ struct Spare {
 const SPARE_BODY_BYTES: usize = 2 << 20;
 
 impl Spare {
-    /// Keeps the memory of a body that was delivered, if the store's client has let it go.
+    /// With so many bytes for a body in memory from the start.
+    fn with_in_memory(body_bytes: usize) -> Self {
+        // Written, since the system gives memory only where something is written.
+        let body = std::hint::black_box(vec![b'\n'; body_bytes]);
+        Self { body: body.into(), line_ends: Vec::new() }
+    }
+
+    /// The memory for the next batch, empty.
+    fn take(&mut self) -> (Vec<u8>, Vec<usize>) {
+        // Unless the store's client still has it: after an attempt that failed it lets a body go when it gets round to it.
+        let mut body = std::mem::take(&mut self.body).try_into_mut().unwrap_or_default();
+        body.clear();
+        self.line_ends.clear();
+        (body.into(), std::mem::take(&mut self.line_ends))
+    }
+
+    /// Keeps the memory of a body that was delivered.
     fn keep(&mut self, body: Bytes, line_ends: Vec<usize>) {
         self.line_ends = line_ends;
-        self.line_ends.clear();
-        if body.is_unique() && body.len() <= SPARE_BODY_BYTES {
-            self.body = body.into();
-            self.body.clear();
+        if body.len() <= SPARE_BODY_BYTES {
+            self.body = body;
         }
     }
 }
@@ -133,6 +151,8 @@ struct Work {
     body: Vec<u8>,
     /// Where each of its lines ends. The lines are the requests of all pieces, one after the other.
     line_ends: Vec<usize>,
+    /// These lines as the ledger takes them, in the same order.
+    requests: Vec<StoredRequest>,
     /// One for each piece of the batch.
     pieces: Vec<Outcome>,
 }
@@ -140,7 +160,8 @@ struct Work {
 /// What becomes of the lines of one piece.
 #[derive(Debug, Default)]
 struct Outcome {
-    requests: Vec<StoredRequest>,
+    /// How many of the batch's requests are its own.
+    stored: usize,
     rejects: Vec<Reject>,
     future_time: u64,
     ambiguous_time: u64,
@@ -151,14 +172,15 @@ impl Work {
         batch: &Batch,
         parser: &mut LineParser,
         limits: TimeLimits,
-        store: &S,
+        shared: &Shared<S>,
         spare: &mut Spare,
     ) -> Work {
-        let (mut body, mut line_ends) =
-            (std::mem::take(&mut spare.body), std::mem::take(&mut spare.line_ends));
+        let store = &*shared.store;
+        let (mut body, mut line_ends) = spare.take();
         line_ends.reserve(batch.lines);
+        let mut requests = shared.memory.take(batch.lines);
         let pieces = batch.pieces.iter().map(|piece| {
-            let mut outcome = Outcome { requests: Vec::with_capacity(piece.count), ..Outcome::default() };
+            let mut outcome = Outcome::default();
             if piece.content == Content::TooLong {
                 let detail = Reason::TooLong.expectation().to_owned();
                 outcome.rejects.push(reject(piece.span.start, Reason::TooLong, detail, &piece.bytes));
@@ -173,7 +195,8 @@ impl Work {
                     Ok(line) => {
                         store.encode(&line.request, &mut body);
                         line_ends.push(body.len());
-                        outcome.requests.push(line.stored(&piece.bytes));
+                        requests.push(line.stored(&piece.bytes));
+                        outcome.stored += 1;
                         outcome.future_time += u64::from(line.future);
                         outcome.ambiguous_time += u64::from(line.request.record.time.ambiguous);
                     }
@@ -183,7 +206,7 @@ impl Work {
             outcome
         });
         let pieces = pieces.collect();
-        Work { body, line_ends, pieces }
+        Work { body, line_ends, requests, pieces }
     }
 
     /// Turns lines that the store refused alone into rejects.
@@ -194,12 +217,13 @@ impl Work {
             let mut pieces = self.pieces.iter_mut().zip(&batch.pieces);
             let (outcome, piece) = loop {
                 let (outcome, piece) = pieces.next().expect("every line of the body is a request of a piece");
-                match index.checked_sub(outcome.requests.len()) {
+                match index.checked_sub(outcome.stored) {
                     Some(behind) => index = behind,
                     None => break (outcome, piece),
                 }
             };
-            let removed = outcome.requests.remove(index);
+            outcome.stored -= 1;
+            let removed = self.requests.remove(line.line);
             let ahead =
                 removed.time_nanos.div_euclid(1_000_000_000) > Utc::now().timestamp() + FUTURE_SECONDS;
             outcome.future_time = outcome.future_time.saturating_sub(u64::from(ahead));
@@ -214,13 +238,13 @@ impl Work {
 
     /// Offers one of the acknowledged requests to be read back: any, so that over time all of a batch are met.
     fn sample(&self, batch: &Batch, readback: &ReadBack, oldest_second: i64) {
-        let stored: usize = self.pieces.iter().map(|piece| piece.requests.len()).sum();
-        let mut chosen = batch.since.elapsed().subsec_nanos() as usize % stored.max(1);
+        let chosen = batch.since.elapsed().subsec_nanos() as usize % self.requests.len().max(1);
+        let mut before = 0;
         for (outcome, piece) in self.pieces.iter().zip(&batch.pieces) {
-            if let Some(request) = outcome.requests.get(chosen) {
-                return readback.offer(piece, request, oldest_second);
+            before += outcome.stored;
+            if chosen < before {
+                return readback.offer(piece, &self.requests[chosen], oldest_second);
             }
-            chosen -= outcome.requests.len();
         }
     }
 
@@ -234,10 +258,12 @@ impl Work {
         }
     }
 
-    fn settle(self, batch: Batch) -> Vec<Settled> {
-        let settle_one = |(piece, outcome): (Lines, Outcome)| {
+    fn settle(self, batch: Batch, memory: &Arc<RequestMemory>) -> Vec<Settled> {
+        let counts = self.pieces.iter().map(|outcome| outcome.stored);
+        let requests = memory.share(self.requests, counts);
+        let settle_one = |((piece, outcome), requests): ((Lines, Outcome), BatchRequests)| {
             assert_eq!(
-                outcome.requests.len() + outcome.rejects.len(),
+                outcome.stored + outcome.rejects.len(),
                 piece.count,
                 "C1: a line without an outcome in {:?}",
                 piece.span
@@ -249,7 +275,7 @@ impl Work {
                 start_offset: piece.span.start,
                 end_offset: piece.span.end,
                 bytes: piece.bytes,
-                requests: outcome.requests,
+                requests,
                 rejects: outcome.rejects,
                 future_time: outcome.future_time,
                 ambiguous_time: outcome.ambiguous_time,
@@ -257,7 +283,7 @@ impl Work {
             };
             Settled { span: piece.span, segment, lines: piece.count, budget: piece.budget }
         };
-        batch.pieces.into_iter().zip(self.pieces).map(settle_one).collect()
+        batch.pieces.into_iter().zip(self.pieces).zip(requests).map(settle_one).collect()
     }
 }
 

@@ -73,7 +73,7 @@ impl Writer {
             start_offset: self.settled,
             end_offset,
             bytes: Bytes::from(bytes),
-            requests,
+            requests: requests.into(),
             rejects: Vec::new(),
             future_time: 0,
             ambiguous_time: 0,

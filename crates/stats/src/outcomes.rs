@@ -89,6 +89,12 @@ pub struct Counter {
 }
 
 impl Counter {
+    /// Makes its table now, not when it is needed first.
+    pub fn take_memory(&mut self) {
+        self.table.resize(TABLE_BUCKETS, 0);
+        self.taken.resize(TABLE_BUCKETS / 64, 0);
+    }
+
     /// Counts requests in a cell, as [`Cell::observe`] does one by one. Fewer than 2^32 at once.
     pub fn count(&mut self, cell: &mut Cell, outcomes: impl ExactSizeIterator<Item = Outcome>) {
         self.sorted.clear();
@@ -109,8 +115,7 @@ impl Counter {
     }
 
     fn count_in_table(&mut self, outcomes: impl Iterator<Item = Outcome>, sums: &mut Sums) {
-        self.table.resize(TABLE_BUCKETS, 0);
-        self.taken.resize(TABLE_BUCKETS / 64, 0);
+        self.take_memory();
         let table = self.table.first_chunk_mut::<TABLE_BUCKETS>().expect("it has that length");
         let taken = self.taken.first_chunk_mut::<{ TABLE_BUCKETS / 64 }>().expect("it has that length");
         // Of its own, so that it stays in registers.

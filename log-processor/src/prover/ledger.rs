@@ -138,7 +138,7 @@ impl ModelLedger {
     }
 
     fn count(&mut self, world: &World, segment: &SettledSegment) {
-        for request in &segment.requests {
+        for request in segment.requests.iter() {
             let text = |(from, length): (u32, u16)| {
                 let from = from as usize;
                 String::from_utf8_lossy(&segment.bytes[from..from + usize::from(length)]).into_owned()

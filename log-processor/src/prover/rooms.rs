@@ -9,6 +9,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use logline::Zone;
+use store::embedded::RequestMemory;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +77,8 @@ impl Rooms {
             counters,
             zone: Zone::Utc,
             retention: None,
+            memory: Arc::new(RequestMemory::of(2, plan.batch_lines)),
+            body_bytes: 0,
             readback: Arc::default(),
             give_up: CancellationToken::new(),
             wait: wait_a_little,

@@ -104,7 +104,12 @@ impl State {
     /// Reads so many bytes at once.
     #[cfg(test)]
     pub(crate) fn reading(block_bytes: usize) -> Self {
-        Self { blocks: Blocks::of(block_bytes), ..Self::default() }
+        Self::with_memory(Blocks::of(block_bytes))
+    }
+
+    /// Reads into these blocks.
+    pub fn with_memory(blocks: Blocks) -> Self {
+        Self { blocks, ..Self::default() }
     }
 }
 
@@ -322,7 +327,7 @@ impl Follower {
                 Got::Bytes(range) => {
                     more |= range.end == block.len() || open.gzip;
                     let mut pieces = Vec::new();
-                    open.splitter.push_block(&block, range, &mut pieces);
+                    open.splitter.push_block(&block, range, &mut self.state.blocks, &mut pieces);
                     drop(block);
                     for piece in pieces {
                         if !self.hand_on(index, at, piece)? {

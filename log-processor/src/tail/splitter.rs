@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use logline::LineParser;
 
+use super::blocks::Blocks;
 use crate::lines::Content;
 use crate::reading::REJECT_KEPT_BYTES;
 
@@ -57,7 +58,13 @@ impl Splitter {
 
     /// Adds the next bytes of the file, those of `block` at `range`. Whole lines that fill most of the block leave as a part of it, and the unfinished line before them too, if it
     /// stands before them in the block; fewer are copied, so that they do not hold much more memory than they have.
-    pub fn push_block(&mut self, block: &Bytes, range: Range<usize>, pieces: &mut Vec<Piece>) {
+    pub fn push_block(
+        &mut self,
+        block: &Bytes,
+        range: Range<usize>,
+        blocks: &mut Blocks,
+        pieces: &mut Vec<Piece>,
+    ) {
         let data = &block[range.clone()];
         let from = range.start.checked_sub(self.carry.len());
         let whole = memchr::memrchr(b'\n', data).map(|newline| range.start + newline + 1);
@@ -72,14 +79,19 @@ impl Splitter {
                 self.end += (whole - range.start) as u64;
                 self.hand_out(self.end, block.slice(from..whole), Content::Lines, pieces);
                 // What is left is the beginning of a line.
-                self.push(&block[whole..range.end], pieces);
+                self.push_copied(&block[whole..range.end], blocks, pieces);
             }
-            _ => self.push(data, pieces),
+            _ => self.push_copied(data, blocks, pieces),
         }
     }
 
     /// Adds the next bytes of the file; hands out what became whole.
-    pub fn push(&mut self, mut data: &[u8], pieces: &mut Vec<Piece>) {
+    pub fn push(&mut self, data: &[u8], pieces: &mut Vec<Piece>) {
+        self.push_copied(data, &mut Blocks::of(0), pieces);
+    }
+
+    /// The same, with the memory for copies.
+    fn push_copied(&mut self, mut data: &[u8], blocks: &mut Blocks, pieces: &mut Vec<Piece>) {
         self.end += data.len() as u64;
         if let Some(prefix) = &mut self.passing_over {
             let Some(newline) = memchr::memchr(b'\n', data) else { return };
@@ -94,14 +106,8 @@ impl Splitter {
         match memchr::memrchr(b'\n', data) {
             Some(newline) => {
                 let (whole, rest) = data.split_at(newline + 1);
-                let bytes = if self.carry.is_empty() {
-                    Bytes::copy_from_slice(whole)
-                } else {
-                    let mut bytes = Vec::with_capacity(self.carry.len() + whole.len());
-                    bytes.append(&mut self.carry);
-                    bytes.extend_from_slice(whole);
-                    bytes.into()
-                };
+                let bytes = blocks.lend_copy([&self.carry, whole]);
+                self.carry.clear();
                 self.hand_out(self.end - rest.len() as u64, bytes, Content::Lines, pieces);
                 self.carry.extend_from_slice(rest);
             }
@@ -269,13 +275,14 @@ mod tests {
             let mut from = 0;
             for cut in cuts { splitter.push(&text[from..cut], &mut pieces); from = cut; }
             pieces.extend(splitter.finish());
-            let mut in_blocks = Splitter::new(0);
+            let (mut in_blocks, mut shared) = (Splitter::new(0), Blocks::of(16));
             let mut same = Vec::new();
             let mut from = 0;
             while from < text.len() {
                 // As tail reads: with some of the bytes before it, which may hold the unfinished line or not.
                 let (before, to) = (from.saturating_sub(usize::try_from(seed % 9).unwrap()), text.len().min(from + block));
-                in_blocks.push_block(&Bytes::copy_from_slice(&text[before..to]), from - before..to - before, &mut same);
+                let block = Bytes::copy_from_slice(&text[before..to]);
+                in_blocks.push_block(&block, from - before..to - before, &mut shared, &mut same);
                 from = to;
             }
             same.extend(in_blocks.finish());

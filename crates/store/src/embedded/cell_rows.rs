@@ -1,7 +1,7 @@
 //! Cells as rows: read with their checksum, written with it. Damage is named by customer and window.
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use stats::{Cell, Counter, TimeRange, WindowKind};
+use stats::{Cell, TimeRange, WindowKind};
 
 use super::cells::{ALL_CUSTOMERS, CellKey, CustomerNumber, PendingCells};
 use super::checksum;
@@ -100,8 +100,8 @@ pub(super) fn add(
         "UPDATE cell SET blob = ?1, checksum = ?2 WHERE kind = ?3 AND start_second = ?4 AND customer = ?5 AND source = ?6",
     )?;
     let mut blob = Vec::new();
-    let mut counter = Counter::default();
-    pending.for_each_cell(kept_from, |key, observations| {
+    let mut counter = std::mem::take(&mut pending.counter);
+    let written = pending.for_each_cell(kept_from, |key, observations| {
         let stored = select
             .query_row((key.kind as u8, key.start_second, key.customer, key.source), |row| {
                 Ok(from_row(connection, key, row, 0))
@@ -123,7 +123,9 @@ pub(super) fn add(
             key.source,
         ))?;
         marked.map_or(Ok(()), |commit| unpublished::mark(connection, key, commit))
-    })
+    });
+    pending.counter = counter;
+    written
 }
 
 /// The fault of a damaged cell, naming customer and window.

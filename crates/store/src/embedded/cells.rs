@@ -1,7 +1,7 @@
 //! Requests that are counted but not committed yet, and the cells that a commit makes of them: of each customer, and of all customers
 //! together. Pure: nothing here knows SQL.
 
-use stats::{Outcome, WindowKind};
+use stats::{Counter, Outcome, WindowKind};
 
 use super::meta::KeptFrom;
 
@@ -67,8 +67,12 @@ impl Observation {
 #[derive(Debug, Default)]
 pub(super) struct PendingCells {
     by_source: Vec<(i64, Vec<Observation>)>,
+    /// Memory for the first source that comes.
+    spare: Vec<Observation>,
     /// Where they are sorted; kept from one commit to the next.
     sorted: Vec<Observation>,
+    /// What counts them into cells.
+    pub(super) counter: Counter,
 }
 
 impl PendingCells {
@@ -78,10 +82,21 @@ impl PendingCells {
             * self.by_source.iter().map(|(_, observations)| observations.len()).sum::<usize>()
     }
 
+    /// Has the memory for so many bytes, as [`PendingCells::bytes`] counts them, from the start.
+    pub(super) fn take_memory(&mut self, bytes: usize) {
+        let any = Observation { minute: 1, customer: 1, latency: 1 };
+        for room in [&mut self.spare, &mut self.sorted] {
+            // Written, since the system gives memory only where something is written.
+            *room = std::hint::black_box(vec![any; bytes / (2 * size_of::<Observation>())]);
+            room.clear();
+        }
+        self.counter.take_memory();
+    }
+
     /// Counts requests of a source.
     pub(super) fn extend(&mut self, source: i64, observations: impl Iterator<Item = Observation>) {
         let index = self.by_source.iter().position(|(known, _)| *known == source).unwrap_or_else(|| {
-            self.by_source.push((source, Vec::new()));
+            self.by_source.push((source, std::mem::take(&mut self.spare)));
             self.by_source.len() - 1
         });
         self.by_source[index].1.extend(observations);
@@ -94,7 +109,7 @@ impl PendingCells {
         kept_from: &KeptFrom,
         mut visit: impl FnMut(CellKey, &[Observation]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { by_source, sorted } = self;
+        let Self { by_source, sorted, .. } = self;
         for (source, observations) in by_source {
             let minutes = range_of(observations, |observation| observation.minute());
             let customers = range_of(observations, |observation| observation.customer);
@@ -211,7 +226,7 @@ mod tests {
     use logline::LATENCY_MAX_MICROS;
 
     use super::*;
-    use stats::{Cell, Counter};
+    use stats::Cell;
 
     fn count_in(cell: &mut Cell, observations: &[Observation]) {
         Counter::default().count(cell, observations.iter().map(|observation| observation.outcome()));

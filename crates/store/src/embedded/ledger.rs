@@ -16,7 +16,6 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::cells::{Observation, PendingCells};
 use super::customers::{CustomerIndex, Customers};
-
 use super::fault::Fault;
 use super::generations::Generations;
 use super::loaded::Loaded;
@@ -34,10 +33,8 @@ use crate::KeyStart;
 
 /// Name of the ledger's file in STATE_DIR.
 pub const LEDGER_FILE: &str = "ledger.db";
-
 /// How often what has grown old is looked for, in seconds.
 const PRUNE_EVERY_SECONDS: i64 = 300;
-
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
 /// The processor's ledger, opened for writing: `STATE_DIR/ledger.db` (WAL, synchronous=NORMAL) under an exclusive lock on `STATE_DIR/processor.lock`.
@@ -243,7 +240,7 @@ impl Ledger {
     fn resolve_customers(&mut self, segment: &SettledSegment) -> Result<(), Fault> {
         self.resolved.clear();
         self.resolved.reserve(segment.requests.len());
-        for StoredRequest { customer: (from, length), .. } in &segment.requests {
+        for StoredRequest { customer: (from, length), .. } in segment.requests.iter() {
             let from = *from as usize;
             let id = &segment.bytes[from..from + usize::from(*length)];
             self.resolved.push(self.customers.resolve(&self.connection, id)?);
@@ -359,6 +356,11 @@ impl Ledger {
     /// Totals, with what was applied and not yet committed.
     pub fn totals(&self) -> LedgerTotals {
         self.totals.clone()
+    }
+
+    /// Has memory for so many bytes that wait for a commit ([`Ledger::pending`]) from the start.
+    pub fn take_memory(&mut self, bytes: usize) {
+        self.cells.take_memory(bytes);
     }
 
     /// How much was applied and waits for a commit.

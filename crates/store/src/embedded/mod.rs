@@ -4,6 +4,7 @@
 //! and the newest raw requests. So whatever instant the process dies, position and statistics agree (K2).
 
 mod audit;
+mod batch_requests;
 mod cell_rows;
 mod cells;
 mod check;
@@ -37,6 +38,7 @@ mod unpublished;
 mod view;
 
 pub use audit::{RawExtent, RawRequest, StoredCell};
+pub use batch_requests::{BatchRequests, RequestMemory};
 pub use check::check_cells;
 pub use confirmed::{Confirmed, StoreMemory};
 pub use ledger::{LEDGER_FILE, Ledger};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use logline::Reason;
 
+use super::BatchRequests;
 use crate::KeyStart;
 
 /// Row id of a generation in the ledger. Ids grow in the order in which generations were first seen.
@@ -109,7 +110,7 @@ pub struct SettledSegment {
     /// The bytes that `requests` point into.
     pub bytes: Bytes,
     /// Stored lines in file order.
-    pub requests: Vec<StoredRequest>,
+    pub requests: BatchRequests,
     /// Rejected lines in file order.
     pub rejects: Vec<Reject>,
     /// Of the stored: how many had a time more than 5 min ahead of the clock.

@@ -156,7 +156,7 @@ impl Subject for Embedded {
                 start_offset: settled,
                 end_offset: offset,
                 bytes: Bytes::from(bytes),
-                requests,
+                requests: requests.into(),
                 rejects: Vec::new(),
                 future_time: 0,
                 ambiguous_time: 0,

@@ -88,7 +88,7 @@ pub(super) fn segment(generation: GenerationId, start_offset: u64, lines: &[Line
         start_offset,
         end_offset,
         bytes: Bytes::from(bytes),
-        requests,
+        requests: requests.into(),
         rejects,
         future_time: 0,
         ambiguous_time: 0,
