@@ -57,7 +57,10 @@ impl Bench {
             let mut owner = owner.context("the processor's word")?;
             owner.statistics = Statistics::NeedRebuild;
             owner.mark_nanos = Utc::now().timestamp_nanos_opt().context("a time")?;
-            store.publish_owner(&owner).await.map_err(|trouble| anyhow::anyhow!("{trouble}"))?;
+            store
+                .publish_owners(std::slice::from_ref(&owner))
+                .await
+                .map_err(|trouble| anyhow::anyhow!("{trouble}"))?;
             anyhow::Ok((cells, ask(&config, range, rounds).await?))
         })?;
         let (Asked { series, table }, Asked { series: series_raw, table: table_raw }) = (&cells, &raw);

@@ -7,6 +7,7 @@ pub mod arrivals;
 pub mod batch;
 pub mod bookkeeper;
 pub mod checkup;
+pub mod claim;
 pub mod commands;
 pub mod companions;
 pub mod counters;

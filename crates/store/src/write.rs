@@ -184,8 +184,8 @@ pub trait RequestStore: Send + Sync + 'static {
     /// How long the store keeps anything at all; `None` for ever, or when it does not say.
     fn keeps_for(&self) -> impl Future<Output = Result<Option<Duration>, Trouble>> + Send;
 
-    /// Says that this ledger owns a source (heartbeat), or no longer does.
-    fn publish_owner(&self, owner: &Owner) -> impl Future<Output = Result<(), Trouble>> + Send;
+    /// Says that this ledger owns sources (heartbeat), or no longer does: all of them in one request, so some hundreds at most.
+    fn publish_owners(&self, owners: &[Owner]) -> impl Future<Output = Result<(), Trouble>> + Send;
 
     /// Whether any request of a source is stored, by whomever.
     fn has_requests(&self, source: &str) -> impl Future<Output = Result<bool, Trouble>> + Send;

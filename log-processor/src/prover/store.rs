@@ -78,7 +78,7 @@ impl RequestStore for SimStore {
         unreachable!("nobody asks here")
     }
 
-    async fn publish_owner(&self, _owner: &Owner) -> Result<(), Trouble> {
+    async fn publish_owners(&self, _owners: &[Owner]) -> Result<(), Trouble> {
         unreachable!("nobody asks here")
     }
 

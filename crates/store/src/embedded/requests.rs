@@ -56,7 +56,7 @@ impl RequestStore for EmbeddedRequests {
         Ok(None)
     }
 
-    async fn publish_owner(&self, _owner: &Owner) -> Result<(), Trouble> {
+    async fn publish_owners(&self, _owners: &[Owner]) -> Result<(), Trouble> {
         Ok(())
     }
 

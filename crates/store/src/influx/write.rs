@@ -143,12 +143,14 @@ impl RequestStore for InfluxRequests {
         Ok(seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs))
     }
 
-    async fn publish_owner(&self, owner: &Owner) -> Result<(), Trouble> {
-        if self.config.write_only {
+    async fn publish_owners(&self, owners: &[Owner]) -> Result<(), Trouble> {
+        if self.config.write_only || owners.is_empty() {
             return Ok(());
         }
         let mut body = Vec::new();
-        line_protocol::push_owner(owner, &mut body);
+        for owner in owners {
+            line_protocol::push_owner(owner, &mut body);
+        }
         self.post_own(body).await
     }
 

@@ -46,7 +46,7 @@ impl Published {
     async fn say_statistics(&self, statistics: Statistics) {
         for source in &self.sources {
             let owner = statement(source, Some(NOW_SECOND * 1_000_000), statistics);
-            self.influx.store.publish_owner(&owner).await.expect("published");
+            self.influx.store.publish_owners(std::slice::from_ref(&owner)).await.expect("published");
         }
     }
 
@@ -57,7 +57,7 @@ impl Published {
         for source in &self.sources {
             // The requests themselves are said to be older, so that it shows whose word an answer repeats.
             let owner = statement(source, as_of_micros.map(|as_of| as_of - 1), statistics);
-            self.influx.store.publish_owner(&owner).await.expect("published");
+            self.influx.store.publish_owners(std::slice::from_ref(&owner)).await.expect("published");
         }
     }
 

@@ -227,7 +227,7 @@ impl Subject for Influx {
 
     async fn heartbeat(&mut self, source: &str, as_of_micros: i64) {
         let owner = statement(source, Some(as_of_micros), Statistics::NeedRebuild);
-        self.store.publish_owner(&owner).await.expect("published");
+        self.store.publish_owners(std::slice::from_ref(&owner)).await.expect("published");
     }
 
     fn reader(&self) -> InfluxStats {

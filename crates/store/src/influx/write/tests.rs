@@ -223,7 +223,7 @@ async fn generations_and_owner_are_found_again() {
         owner.heartbeat_micros += 3_600_000_000;
         owner.as_of_micros = (step > 0).then_some(owner.heartbeat_micros - 5);
         owner.released = step == 2;
-        assert_eq!(store.publish_owner(&owner).await, Ok(()));
+        assert_eq!(store.publish_owners(std::slice::from_ref(&owner)).await, Ok(()));
         assert_eq!(store.owner("main").await, Ok(Some(owner.clone())));
     }
     assert_eq!(store.owner("other").await, Ok(None));

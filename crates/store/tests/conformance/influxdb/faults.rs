@@ -187,7 +187,7 @@ async fn generations_and_owners_are_found_again() {
         owner.heartbeat_micros += after_micros;
         owner.mark_nanos += after_micros;
         (owner.as_of_micros, owner.released) = (as_of_micros, released);
-        assert_eq!(store.publish_owner(&owner).await, Ok(()));
+        assert_eq!(store.publish_owners(std::slice::from_ref(&owner)).await, Ok(()));
         assert_eq!(store.owner("main").await, Ok(Some(owner.clone())));
     }
     assert_eq!(store.owner("other").await, Ok(None));
