@@ -189,6 +189,8 @@ impl<S: RequestStore> Rounds<'_, S> {
                 let patience = if self.publisher.endings.leaves_nothing { Duration::MAX } else { LAST_WORDS };
                 self.deadline = Some(self.now().saturating_add(patience));
                 self.publisher.ask(|reply| ToLedger::Commit { reply })?;
+                // A round that was interrupted goes on behind what has changed since: the last one begins anew.
+                self.older = None;
             }
             // A store that was wiped gets nothing until somebody has decided what to do.
             if health.has(Concern::Wiped) {
