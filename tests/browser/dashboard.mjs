@@ -266,6 +266,7 @@ await run({
       const page = await open(browser, path, { colorScheme, viewport: { width, height } });
       await until("loaded", async () => assert.equal(await page.locator(".panel.loading, .card.loading, .verdict.loading").count(), 0));
       await until("since when", async () => assert.equal(await page.locator("#hurt .spark:not(svg)").count(), 0));
+      if (width > 720 && name.startsWith("overview")) await until("lines", async () => assert.ok((await page.locator("#customers .trend path").count()) >= 8));
       await page.screenshot({ path: `${folder}/${name}.png` });
       await close(page);
     }
