@@ -28,6 +28,8 @@ pub(crate) const NOTHING_TO_PUBLISH: Statistics =
 
 /// About so many sources it is asked each time.
 const CHECKED_AT_ONCE: usize = 4;
+/// So long the first publication may take before answers are made from the requests.
+const FIRST_PUBLICATION: Duration = Duration::from_secs(60);
 /// Saying it takes at most this part of the time: one in this many.
 const SAYING_PART: u32 = 20;
 /// Statements in one request: a quarter of a kilobyte each.
@@ -222,16 +224,25 @@ impl<S: RequestStore> Heartbeat<S> {
     fn statement(&self, source: &str, durable: &Durable, released: bool, now: DateTime<Utc>) -> Owner {
         let judged = self.statements.judged(source).unwrap_or(NOTHING_TO_PUBLISH);
         let now_nanos = now.timestamp_nanos_opt().unwrap_or(i64::MAX);
+        let statistics = self.published.borrow().statistics(judged, durable);
+        let as_of_micros = durable.as_of_micros.filter(|_| released || !self.is_awaited(statistics));
         Owner {
             source: source.to_owned(),
             ledger: self.ledger.clone(),
             commit: durable.commit,
             heartbeat_micros: now.timestamp_micros(),
-            as_of_micros: durable.as_of_micros,
+            as_of_micros,
             released,
-            statistics: self.published.borrow().statistics(judged, durable),
+            statistics,
             mark_nanos: self.statements.with_marks(source, |marks| marks.next(now_nanos)),
         }
+    }
+
+    /// Whether the statistics will be whole for the first time in some moments. Until then nobody is told how fresh the requests are: answers would be made from all of these, after a
+    /// long first reading just when the store has most to do. Who is let go, or waits in vain, is told.
+    fn is_awaited(&self, statistics: Statistics) -> bool {
+        let never_whole = matches!(statistics, Statistics::Published { as_of_micros: None, .. });
+        never_whole && self.statements.known_since(Instant::now()).elapsed() < FIRST_PUBLICATION
     }
 
     async fn publish(

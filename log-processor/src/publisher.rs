@@ -26,7 +26,7 @@ use crate::to_ledger::Durable;
 use crate::to_ledger::ToLedger;
 
 /// What one request holds. In line protocol, with names and numbers, it stays below the megabyte that a proxy may take.
-const PIECE: PieceLimit = PieceLimit { bytes: 256 << 10, cells: 2000 };
+const PIECE: PieceLimit = PieceLimit { bytes: 128 << 10, cells: 1000 };
 /// The store rests for as long as it took a piece; while lines are on their way to it, for that many times as long: they go first.
 const REST_WHILE_BUSY: u32 = 5;
 /// A stop waits that long for the last statistics; what is left is published after the next start.

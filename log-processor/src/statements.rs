@@ -6,7 +6,8 @@
 //! neither a crash nor a restart looks like a loss.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use store::embedded::{Confirmed, GenerationState, Ledger, LedgerError, StoreMemory};
 use store::{Owner, Statistics, StoredGeneration};
@@ -89,6 +90,8 @@ pub fn range_of(memory: StoreMemory) -> Option<(i64, i64)> {
 #[derive(Debug, Default)]
 pub struct Statements {
     state: Mutex<BTreeMap<String, OfSource>>,
+    /// When it was first known how fresh the requests are.
+    known_since: OnceLock<Instant>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -135,7 +138,12 @@ impl Statements {
             let marks = Marks::behind(last);
             state.insert(source, OfSource { marks, saved, generations, counted, ..OfSource::default() });
         }
-        Ok(Self { state: Mutex::new(state) })
+        Ok(Self { state: Mutex::new(state), known_since: OnceLock::new() })
+    }
+
+    /// Since when it is known in this run how fresh the requests are: since now, if this is asked for the first time.
+    pub fn known_since(&self, now: Instant) -> Instant {
+        *self.known_since.get_or_init(|| now)
     }
 
     /// What the store had confirmed about a source when this run began, as far as it is not older than what a store keeps.
