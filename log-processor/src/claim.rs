@@ -97,34 +97,36 @@ impl<S: RequestStore> Heartbeat<S> {
     /// Judges what the statistics of a source in the store are worth, from the last word about it. What another ledger has counted ours lacks, and would overwrite; so it is with what was stored
     /// before anybody said anything. `false` when the program stops meanwhile.
     async fn judge(&self, source: &str, last: Option<&Owner>, stop: &CancellationToken) -> bool {
-        let statistics = match last {
-            Some(last) if last.ledger == self.ledger => last.statistics,
-            _ => match patiently(&self.health, stop, || self.store.has_requests(source)).await {
+        if let Some(ours) = last.filter(|last| last.ledger == self.ledger) {
+            self.statements.believe(ours, self.durable.borrow().commit);
+        } else {
+            let statistics = match patiently(&self.health, stop, || self.store.has_requests(source)).await {
                 None => return false,
                 Some(true) => Statistics::NeedRebuild,
                 Some(false) if self.statements.has_counted(source) => Statistics::Incomplete,
                 Some(false) => NOTHING_TO_PUBLISH,
-            },
-        };
-        if statistics == Statistics::NeedRebuild && self.store.remembers() {
+            };
+            self.statements.judge(source, statistics);
+        }
+        if self.statements.judged(source) == Some(Statistics::NeedRebuild) && self.store.remembers() {
             tracing::warn!(
                 source,
                 "another ledger, or another program, has stored requests of this source: this ledger's statistics lack them and are not published, the api answers from single requests"
             );
         }
-        self.statements.judge(source, statistics);
         true
     }
 
     /// The same of a source that was not claimed at the start, whose log was found while we run, or is not followed any more. Only its owner can have stored anything before us.
     pub async fn judge_late(&self, source: &str) -> Result<(), Trouble> {
         if self.statements.judged(source).is_none() {
-            let statistics = match self.store.owner(source).await? {
-                Some(last) if last.ledger == self.ledger => last.statistics,
-                Some(_) => Statistics::NeedRebuild,
-                None => NOTHING_TO_PUBLISH,
-            };
-            self.statements.judge(source, statistics);
+            match self.store.owner(source).await? {
+                Some(ours) if ours.ledger == self.ledger => {
+                    self.statements.believe(&ours, self.durable.borrow().commit);
+                }
+                Some(_) => self.statements.judge(source, Statistics::NeedRebuild),
+                None => self.statements.judge(source, NOTHING_TO_PUBLISH),
+            }
         }
         Ok(())
     }

@@ -6,15 +6,18 @@ use std::process::ExitCode;
 use chrono::Utc;
 use service::Stop;
 use store::RequestStore;
-use store::embedded::{EmbeddedRequests, GenerationRecord, GenerationState, Ledger, LedgerError, LedgerView};
+use store::embedded::{
+    EmbeddedRequests, GenerationRecord, GenerationState, Ledger, LedgerError, LedgerView, Unpublished,
+};
 use store::influx::InfluxRequests;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
 use crate::ownership::Refused;
+use crate::publisher::WAITING_MAX;
 use crate::replay::{self, CannotReplay};
-use crate::report::{Facts, FileReport, Status};
+use crate::report::{Facts, FileReport, StatisticsFacts, Status};
 use crate::running::ledger_options;
 use crate::settings::{Settings, StoreChoice};
 use crate::socket;
@@ -61,6 +64,11 @@ fn offline_status(settings: &Settings) -> Result<Status, LedgerError> {
         StoreChoice::Influx(_) => "influxdb".to_owned(),
     };
     let view = LedgerView::open(&settings.state_dir)?;
+    let is_published = matches!(settings.store, StoreChoice::Influx(_)) && !settings.write_only;
+    let statistics = match view.as_ref().filter(|_| is_published) {
+        Some(view) => Some(statistics_at_rest(settings, view)?),
+        None => None,
+    };
     if view.is_none() {
         tell_no_ledger(settings);
     }
@@ -73,12 +81,23 @@ fn offline_status(settings: &Settings) -> Result<Status, LedgerError> {
         now_micros: Utc::now().timestamp_micros(),
         checkpoint_micros: None,
         commit: view.as_ref().map_or(0, LedgerView::commit_number),
-        statistics: None,
+        statistics,
         store,
         problems: vec![],
         pid: None,
     };
     Ok(facts.status())
+}
+
+/// What of the statistics a processor that does not run has left unpublished: until the next run answers are made from the requests.
+fn statistics_at_rest(settings: &Settings, view: &LedgerView) -> Result<StatisticsFacts, LedgerError> {
+    let waiting_cells = Unpublished::open(&settings.state_dir)?.waiting(WAITING_MAX)?;
+    let is_whole = waiting_cells == 0;
+    Ok(StatisticsFacts {
+        as_of_micros: view.as_of_micros().filter(|_| is_whole),
+        commit: is_whole.then(|| view.commit_number()),
+        waiting_cells,
+    })
 }
 
 /// The files of a processor that does not run, with the sizes that they have now.

@@ -28,8 +28,6 @@ pub(crate) const NOTHING_TO_PUBLISH: Statistics =
 
 /// About so many sources it is asked each time.
 const CHECKED_AT_ONCE: usize = 4;
-/// So long the first publication may take before answers are made from the requests.
-const FIRST_PUBLICATION: Duration = Duration::from_secs(60);
 /// Saying it takes at most this part of the time: one in this many.
 const SAYING_PART: u32 = 20;
 /// Statements in one request: a quarter of a kilobyte each.
@@ -223,9 +221,10 @@ impl<S: RequestStore> Heartbeat<S> {
     /// What is said of a source now.
     fn statement(&self, source: &str, durable: &Durable, released: bool, now: DateTime<Utc>) -> Owner {
         let judged = self.statements.judged(source).unwrap_or(NOTHING_TO_PUBLISH);
+        // Said once, it stays said: the ledger notes it more seldom than the store is told of it, and a kill comes between.
+        let as_of_micros = durable.as_of_micros.max(self.statements.told_as_of(source));
+        let durable = Durable { as_of_micros, ..durable.clone() };
         let now_nanos = now.timestamp_nanos_opt().unwrap_or(i64::MAX);
-        let statistics = self.published.borrow().statistics(judged, durable);
-        let as_of_micros = durable.as_of_micros.filter(|_| released || !self.is_awaited(statistics));
         Owner {
             source: source.to_owned(),
             ledger: self.ledger.clone(),
@@ -233,16 +232,9 @@ impl<S: RequestStore> Heartbeat<S> {
             heartbeat_micros: now.timestamp_micros(),
             as_of_micros,
             released,
-            statistics,
+            statistics: self.published.borrow().statistics(judged, &durable),
             mark_nanos: self.statements.with_marks(source, |marks| marks.next(now_nanos)),
         }
-    }
-
-    /// Whether the statistics will be whole for the first time in some moments. Until then nobody is told how fresh the requests are: answers would be made from all of these, after a
-    /// long first reading just when the store has most to do. Who is let go, or waits in vain, is told.
-    fn is_awaited(&self, statistics: Statistics) -> bool {
-        let never_whole = matches!(statistics, Statistics::Published { as_of_micros: None, .. });
-        never_whole && self.statements.known_since(Instant::now()).elapsed() < FIRST_PUBLICATION
     }
 
     async fn publish(

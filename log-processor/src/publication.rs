@@ -96,10 +96,15 @@ pub struct Published {
 impl Published {
     /// What the statistics of a source are worth, given what was judged of them at the start.
     pub fn statistics(&self, judged: Statistics, durable: &Durable) -> Statistics {
+        let said = match judged {
+            Statistics::Published { as_of_micros, .. } => as_of_micros,
+            Statistics::NeedRebuild | Statistics::Incomplete => None,
+        };
         match (judged, self.through) {
             (Statistics::NeedRebuild, _) | (_, None) => judged,
             (_, Some(_)) => Statistics::Published {
-                as_of_micros: self.as_of_micros(durable),
+                // What was said before this run is still true, and may be newer than what the ledger had noted.
+                as_of_micros: self.as_of_micros(durable).max(said),
                 quarters_from_second: self.through.map_or(0, |through| through.quarters_from_second),
                 days_from_second: self.from_second,
             },
@@ -183,6 +188,13 @@ mod tests {
             assert_eq!(all.statistics(judged, &durable(7, 75)), of(75), "a silent log");
             assert_eq!(all.statistics(judged, &durable(8, 80)), of(70), "commit 8 is not there yet");
         }
+        let later =
+            Statistics::Published { as_of_micros: Some(72), quarters_from_second: 2, days_from_second: 3 };
+        let of_statistics = |statistics| match statistics {
+            Statistics::Published { as_of_micros, .. } => as_of_micros,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of_statistics(all.statistics(later, &durable(8, 80))), Some(72), "never back");
     }
 
     #[test]

@@ -36,7 +36,7 @@ const KEEPS_EVERY: Duration = Duration::from_secs(600);
 /// How often it is looked whether anything is new, if nobody says so.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// So far the waiting cells are counted.
-const WAITING_MAX: u32 = 1_000_000;
+pub(crate) const WAITING_MAX: u32 = 1_000_000;
 
 /// What ends it.
 #[derive(Clone, Debug)]
@@ -98,7 +98,22 @@ impl<S: RequestStore> Publisher<S> {
                 self.heartbeat.health.raise(Concern::Statistics, Severity::NeedsAction, &error.to_string());
                 false
             }
-            Err(Stopped::GivenUp | Stopped::Trouble(_)) => false,
+            Err(Stopped::GivenUp | Stopped::Trouble(_)) => {
+                self.tell_what_is_left();
+                false
+            }
+        }
+    }
+
+    /// For whoever wonders why answers take longer while no processor runs.
+    fn tell_what_is_left(&self) {
+        let waiting =
+            Unpublished::open(&self.state_dir).and_then(|unpublished| unpublished.waiting(WAITING_MAX));
+        if let Some(cells) = waiting.ok().filter(|cells| *cells > 0) {
+            tracing::warn!(
+                cells,
+                "not all statistics were published before the stop; the next start does it, until then answers are made from single requests"
+            );
         }
     }
 

@@ -6,8 +6,7 @@
 //! neither a crash nor a restart looks like a loss.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use store::embedded::{Confirmed, GenerationState, Ledger, LedgerError, StoreMemory};
 use store::{Owner, Statistics, StoredGeneration};
@@ -90,8 +89,6 @@ pub fn range_of(memory: StoreMemory) -> Option<(i64, i64)> {
 #[derive(Debug, Default)]
 pub struct Statements {
     state: Mutex<BTreeMap<String, OfSource>>,
-    /// When it was first known how fresh the requests are.
-    known_since: OnceLock<Instant>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -105,6 +102,8 @@ struct OfSource {
     counted: bool,
     /// What its statistics in the store were worth when this run began; `None` before that was judged.
     statistics: Option<Statistics>,
+    /// How fresh its requests were by the last word of the run before; microseconds since 1970.
+    told_as_of_micros: Option<i64>,
     /// All of its cells are to be published again: to be marked once the store's memory is saved.
     publish_again: bool,
 }
@@ -138,12 +137,7 @@ impl Statements {
             let marks = Marks::behind(last);
             state.insert(source, OfSource { marks, saved, generations, counted, ..OfSource::default() });
         }
-        Ok(Self { state: Mutex::new(state), known_since: OnceLock::new() })
-    }
-
-    /// Since when it is known in this run how fresh the requests are: since now, if this is asked for the first time.
-    pub fn known_since(&self, now: Instant) -> Instant {
-        *self.known_since.get_or_init(|| now)
+        Ok(Self { state: Mutex::new(state) })
     }
 
     /// What the store had confirmed about a source when this run began, as far as it is not older than what a store keeps.
@@ -182,11 +176,31 @@ impl Statements {
         self.lock().get(source).and_then(|of| of.statistics)
     }
 
+    /// How fresh the requests of a source were when this run began, by the last word about it.
+    pub fn told_as_of(&self, source: &str) -> Option<i64> {
+        self.lock().get(source).and_then(|of| of.told_as_of_micros)
+    }
+
+    /// Believes the last word of this ledger about a source, if the ledger is as it was then: a copy of it from before may have counted less.
+    pub fn believe(&self, last: &Owner, commit: u64) {
+        let statistics = match last.statistics {
+            Statistics::Published { quarters_from_second, days_from_second, .. } if last.commit > commit => {
+                Statistics::Published { as_of_micros: None, quarters_from_second, days_from_second }
+            }
+            as_said => as_said,
+        };
+        self.judge(&last.source, statistics);
+        let mut state = self.lock();
+        let of = state.entry(last.source.clone()).or_default();
+        of.told_as_of_micros = last.as_of_micros.filter(|_| last.commit <= commit);
+    }
+
     /// Judges them. Those that are not complete are published from the beginning.
     pub fn judge(&self, source: &str, statistics: Statistics) {
         let mut state = self.lock();
         let of = state.entry(source.to_owned()).or_default();
         of.statistics = Some(statistics);
+        of.told_as_of_micros = None;
         of.publish_again = statistics == Statistics::Incomplete;
     }
 
@@ -267,6 +281,25 @@ mod tests {
         marks.told(9, 200 + ANCHOR_NANOS);
         assert_eq!(marks.memory().anchor, Some(Confirmed { mark_nanos: 200, commit: 9 }));
         assert!(marks.next(0) > 200);
+    }
+
+    #[test]
+    fn the_last_word_is_not_believed_of_a_ledger_that_was_put_back() {
+        let of = |as_of_micros| Statistics::Published {
+            as_of_micros,
+            quarters_from_second: 900,
+            days_from_second: 0,
+        };
+        let last = Owner { as_of_micros: Some(90), statistics: of(Some(80)), ..owner(5, 7) };
+        let check = |commit, told_as_of, statistics_as_of| {
+            let statements = Statements::default();
+            statements.believe(&last, commit);
+            assert_eq!(statements.told_as_of("main"), told_as_of, "commit {commit}");
+            assert_eq!(statements.judged("main"), Some(of(statistics_as_of)), "commit {commit}");
+        };
+        check(7, Some(90), Some(80));
+        check(8, Some(90), Some(80));
+        check(6, None, None);
     }
 
     #[test]

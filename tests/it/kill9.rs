@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use system_tests::groups::{heavy, scaled};
+use system_tests::groups::{Group, heavy, left_out, scaled};
 use system_tests::program::Program;
 use system_tests::proxy::{Proxy, Treatment};
 use system_tests::stack::{Stack, days_ago};
-use system_tests::wait::PATIENCE;
+use system_tests::wait::{PATIENCE, eventually, holds};
 use system_tests::{grouped, tell};
 
 use crate::both::{Bench, Store, on_both_stores};
@@ -58,6 +58,61 @@ fn x1_k2_the_figures_are_exact_after_kills_under_load(store: Store) {
         replaying * 2 > kills,
         "only {replaying} of {kills} kills made it replay lines: that was no load"
     );
+}
+
+/// A processor that was killed leaves statistics behind that it could not publish, and one that is stopped moments later has no time for them: what they lack is found in the requests.
+#[test]
+#[ignore = "a whole-system test: ./start.sh test runs it"]
+fn a_stop_soon_after_a_kill_leaves_nothing_out() {
+    if left_out(Group::InfluxDb) {
+        return;
+    }
+    let bench = Bench::on(Store::InfluxDb);
+    let (stack, api) = (&bench.stack, bench.stack.api());
+    let generator = stack.generator(&[("LOG_BATCH_SIZE", "200"), ("LOG_INTERVAL_SECONDS", "0.02")]);
+    let total = |what: &str| {
+        let answer = api.stats(None, "1970-01-01").json();
+        (answer["method"] == what).then(|| answer["total_requests"].as_u64().expect("a count"))
+    };
+    let mut processor = stack.processor();
+    eventually(PATIENCE, "it answers from statistics", || {
+        holds(total("cells") > Some(10_000), || "no".to_owned())
+    });
+    let waiting = || stack.status()["statistics"]["waiting_cells"].as_u64().expect("a count");
+    for attempt in 1.. {
+        let begin = stack.status()["lines_stored"].as_u64().expect("a count");
+        stack.until(PATIENCE, "more is stored", |status| {
+            status["lines_stored"].as_u64() > Some(begin + 3_000)
+        });
+        processor.program.kill();
+        let was_publishing = waiting() > 0;
+        processor = stack.processor();
+        if was_publishing {
+            break;
+        }
+        assert!(attempt < 20, "it is never killed while statistics wait");
+    }
+    assert_eq!(generator.stop(), 0);
+    let recount = stack.recount();
+    stack.until(PATIENCE, "all is stored", |status| status["lines_stored"] == recount.lines());
+    assert_eq!(processor.program.stop(), 0);
+    assert_ne!(waiting(), 0, "else this shows nothing");
+    eventually(PATIENCE, "the requests answer", || {
+        holds(total("raw") == Some(recount.lines()), || api.stats(None, "1970-01-01").text())
+    });
+    api.assert_equal(&recount, &["1970-01-01", &days_ago(0)]);
+
+    let processor = stack.processor();
+    stack.until_stored(PATIENCE, recount.lines());
+    eventually(PATIENCE, "the statistics do again", || {
+        holds(total("cells") == Some(recount.lines()), || api.stats(None, "1970-01-01").text())
+    });
+    api.assert_equal(&recount, &["1970-01-01", &days_ago(0)]);
+    assert_eq!(processor.program.stop(), 0);
+    assert_eq!(waiting(), 0);
+    eventually(PATIENCE, "they still do", || {
+        holds(total("cells") == Some(recount.lines()), || api.stats(None, "1970-01-01").text())
+    });
 }
 
 /// As many lines as keep the store busy.

@@ -152,6 +152,51 @@ fn k2_kills_and_lost_answers_leave_no_statistics_behind() {
     assert_whole(&influx);
 }
 
+/// The numbers of one field in the statements of a body.
+fn told(body: &str, field: &str) -> Vec<i64> {
+    let number =
+        |line: &str| line.split([',', ' ']).find_map(|part| part.strip_prefix(field)).map(str::to_owned);
+    let statements = body.lines().filter(|line| line.starts_with("api_processors"));
+    let numbers = statements.filter_map(number);
+    numbers.map(|number| number.trim_end_matches('i').parse().expect("an integer")).collect()
+}
+
+/// A log without news is as fresh as the last look at it, and the ledger notes that only now and then.
+#[test]
+fn as_of_does_not_go_back_with_a_kill() {
+    const FIELDS: [&str; 2] = ["as_of_us=", "statistics_as_of_us="];
+    let influx = FakeInflux::start().expect("a free port");
+    let bench = Bench::on(&influx);
+    let newest = Arc::new(Mutex::new([i64::MIN; 2]));
+    let back = Arc::new(Mutex::new(Vec::new()));
+    let (seen_newest, seen_back) = (Arc::clone(&newest), Arc::clone(&back));
+    influx.on_write(move |seen| {
+        let mut newest = seen_newest.lock().expect("no panic");
+        for (field, newest) in FIELDS.iter().zip(newest.iter_mut()) {
+            for as_of in told(seen.body, field) {
+                if as_of < *newest {
+                    seen_back.lock().expect("no panic").push((*field, *newest - as_of));
+                }
+                *newest = as_of.max(*newest);
+            }
+        }
+        Fault::None
+    });
+    bench.append(&lines(0, 500));
+    let mut stands = [0; 2];
+    for _ in 0..3 {
+        let running = bench.start();
+        eventually("both are said, and move on without news", || {
+            let newest = *newest.lock().expect("no panic");
+            let moved = newest[0] > stands[0] + 3_000_000 && newest[1] > stands[1].max(0);
+            if moved { Ok(()) } else { Err(format!("{newest:?} after {stands:?}")) }
+        });
+        stands = *newest.lock().expect("no panic");
+        running.kill();
+    }
+    assert_eq!(*back.lock().expect("no panic"), [], "microseconds by which it went back");
+}
+
 /// A body whose answer got lost may arrive after the next one. It must not be the last word.
 #[test]
 fn what_arrives_late_is_written_over() {
@@ -195,9 +240,14 @@ fn nothing_waits_for_statistics() {
     assert!(status["lag_seconds"].is_number());
     assert_eq!(running.stop(), 0);
     assert_eq!(influx.count("api_stats"), 0);
+    // Who stops says what is left.
+    let left = &bench.status()["statistics"];
+    assert!(left["lag_seconds"].is_null() && left["waiting_cells"].as_u64() > Some(0), "{left}");
     influx.on_write(|_| Fault::None);
     bench.expect(&["--once"], 0);
     assert_whole(&influx);
+    let left = &bench.status()["statistics"];
+    assert!(left["lag_seconds"].is_number() && left["waiting_cells"] == 0, "{left}");
 }
 
 #[test]

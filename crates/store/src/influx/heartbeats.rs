@@ -9,6 +9,12 @@ use super::registry::StatisticsFields;
 use super::schema::processors;
 use crate::{Freshness, Statistics};
 
+const DAY_MICROS: i64 = SECONDS_PER_DAY * 1_000_000;
+/// Statistics that are further behind the requests do not answer: their processor cannot publish, or is killed again and again, and nobody should wait for it.
+const LACK_MAX_MICROS: i64 = 60_000_000;
+/// While the requests answer, statistics must come closer than that to take over: whoever asks again should not be told of a much earlier instant than before.
+const LACK_TO_RETURN_MICROS: i64 = 5_000_000;
+
 /// The last heartbeats of all sources.
 #[derive(Debug, Default)]
 pub(super) struct Heartbeats {
@@ -19,6 +25,7 @@ pub(super) struct Heartbeats {
 struct Heartbeat {
     at_micros: Option<i64>,
     as_of_micros: Option<i64>,
+    released: bool,
     statistics: StatisticsFields,
     /// The place of the newest field, and of the newest that speaks of statistics: a statement of a version that knows no statistics vouches for none.
     newest: (i64, u32),
@@ -74,6 +81,7 @@ impl Heartbeats {
         match row.require("_field")? {
             processors::HEARTBEAT_US => heartbeat.at_micros = Some(row.parse("_value")?),
             processors::AS_OF_US => heartbeat.as_of_micros = Some(row.parse("_value")?),
+            processors::RELEASED => heartbeat.released = row.parse("_value")?,
             field => {
                 if heartbeat.statistics.take(field, row)? {
                     heartbeat.newest_of_statistics = heartbeat.newest_of_statistics.max(time);
@@ -95,28 +103,35 @@ impl Heartbeats {
 
     /// How fresh the requests are.
     pub(super) fn freshness(&self) -> Freshness {
-        self.least(|heartbeat| heartbeat.as_of_micros.filter(|as_of| *as_of != processors::AS_OF_UNKNOWN))
+        self.least(Heartbeat::requests_as_of)
     }
 
-    /// What the statistics are worth, if they hold all that was ever counted: those of every source do. `None` too when nobody has said anything, and while they have never been whole
-    /// although the requests have: then the requests know more.
-    pub(super) fn cells(&self) -> Option<CellsState> {
+    /// What the statistics are worth, if every source has them, and its as_of tells what they lack. `None` otherwise, and when nobody has said anything: then the requests know more.
+    /// `before`: what was said when it was asked last.
+    pub(super) fn cells(&self, before: Option<Said>) -> Option<CellsState> {
+        let newest = self.newest();
+        let from_requests = before.is_some_and(|said| said.cells.is_none());
+        let lack_max = if from_requests { LACK_TO_RETURN_MICROS } else { LACK_MAX_MICROS };
         let (mut quarters_from, mut days_from) = (i64::MIN, 0);
         for heartbeat in self.by_source.values() {
             let Statistics::Published { quarters_from_second, days_from_second, .. } = heartbeat.statistics()
             else {
                 return None;
             };
+            let tells = if heartbeat.released {
+                heartbeat.lack() == Some(0)
+            } else {
+                heartbeat.is_recent(newest) && heartbeat.lack().is_some_and(|lack| lack <= lack_max)
+            };
+            if !tells {
+                return None;
+            }
             quarters_from = quarters_from.max(quarters_from_second);
             days_from = days_from.max(days_from_second);
         }
-        let freshness = self.least(|heartbeat| match heartbeat.statistics() {
-            Statistics::Published { as_of_micros, .. } => as_of_micros,
-            Statistics::NeedRebuild | Statistics::Incomplete => None,
-        });
-        let never_whole = freshness.as_of_micros.is_none() && self.freshness().as_of_micros.is_some();
-        let holds = !self.by_source.is_empty() && !never_whole;
-        holds.then_some(CellsState {
+        let freshness = self.least(Heartbeat::statistics_as_of);
+        // Until they were whole for the first time they may be any part of it.
+        freshness.as_of_micros.map(|_| CellsState {
             freshness,
             quarters_from_second: quarters_from,
             days_from_second: days_from,
@@ -126,15 +141,15 @@ impl Heartbeats {
     /// The least of the sources that were alive on the last day that any was: a log that was given up long ago holds nothing back, and after a long stop the answer is
     /// still the instant of the stop.
     fn least(&self, as_of_micros: impl Fn(&Heartbeat) -> Option<i64>) -> Freshness {
-        const DAY_MICROS: i64 = SECONDS_PER_DAY * 1_000_000;
-        let newest =
-            self.by_source.values().filter_map(|heartbeat| heartbeat.at_micros).max().unwrap_or(i64::MIN);
-        let alive = self.by_source.values().filter(|heartbeat| {
-            heartbeat.at_micros.is_some_and(|at| at >= newest.saturating_sub(DAY_MICROS))
-        });
-        let as_of: Option<Vec<i64>> = alive.map(as_of_micros).collect();
+        let newest = self.newest();
+        let recent = self.by_source.values().filter(|heartbeat| heartbeat.is_recent(newest));
+        let as_of: Option<Vec<i64>> = recent.map(as_of_micros).collect();
         // A source that cannot say yet leaves all of it unsaid.
         Freshness { as_of_micros: as_of.and_then(|as_of| as_of.into_iter().min()) }
+    }
+
+    fn newest(&self) -> i64 {
+        self.by_source.values().filter_map(|heartbeat| heartbeat.at_micros).max().unwrap_or(i64::MIN)
     }
 }
 
@@ -145,6 +160,28 @@ impl Heartbeat {
         } else {
             Statistics::NeedRebuild
         }
+    }
+
+    fn requests_as_of(&self) -> Option<i64> {
+        self.as_of_micros.filter(|as_of| *as_of != processors::AS_OF_UNKNOWN)
+    }
+
+    fn statistics_as_of(&self) -> Option<i64> {
+        match self.statistics() {
+            Statistics::Published { as_of_micros, .. } => as_of_micros,
+            Statistics::NeedRebuild | Statistics::Incomplete => None,
+        }
+    }
+
+    /// How far the statistics are behind the requests; `None` while they were never whole.
+    fn lack(&self) -> Option<i64> {
+        let statistics = self.statistics_as_of()?;
+        Some(self.requests_as_of().map_or(0, |requests| requests.saturating_sub(statistics).max(0)))
+    }
+
+    /// Whether its as_of counts in the answer's.
+    fn is_recent(&self, newest_micros: i64) -> bool {
+        self.at_micros.is_some_and(|at| at >= newest_micros.saturating_sub(DAY_MICROS))
     }
 }
 
@@ -207,23 +244,76 @@ mod tests {
     fn said(worth: &str, as_of: i64, quarters_from: i64) -> Heartbeat {
         Heartbeat {
             at_micros: Some(50 * HOUR),
-            as_of_micros: Some(50 * HOUR),
+            as_of_micros: Some(as_of),
+            released: false,
             statistics: StatisticsFields::of(worth, as_of, quarters_from),
             newest: (50, 0),
             newest_of_statistics: (50, 0),
         }
     }
 
+    /// The statements of one source, as_of of its requests and of its statistics being these.
+    fn one(requests: i64, cells: i64, released: bool) -> Heartbeats {
+        let source =
+            Heartbeat { as_of_micros: Some(requests), released, ..said(processors::PUBLISHED, cells, 0) };
+        Heartbeats { by_source: BTreeMap::from([("main".to_owned(), source)]) }
+    }
+
+    /// Whether its statistics answer.
+    fn answers(requests: i64, cells: i64, released: bool) -> bool {
+        one(requests, cells, released).cells(None).is_some()
+    }
+
     #[test]
-    fn cells_that_were_never_whole_do_not_answer_where_the_requests_were() {
-        let of = |requests: i64, cells: i64| {
-            let source = Heartbeat { as_of_micros: Some(requests), ..said(processors::PUBLISHED, cells, 0) };
-            Heartbeats { by_source: BTreeMap::from([("main".to_owned(), source)]) }.cells()
+    fn cells_take_over_from_the_requests_when_they_are_as_fresh() {
+        let after = |was_raw: bool, lack: i64| {
+            let cells = (!was_raw).then_some(CellsState::NOTHING);
+            let before = Said { requests: Freshness::default(), cells };
+            one(50 * HOUR, 50 * HOUR - lack, false).cells(Some(before)).is_some()
         };
-        assert_eq!(of(50 * HOUR, -1), None, "a processor that was stopped before it had published");
-        let both_begin = of(processors::AS_OF_UNKNOWN, -1).expect("cells are as good as requests");
-        assert_eq!(both_begin.freshness.as_of_micros, None);
-        assert!(of(50 * HOUR, 40 * HOUR).is_some(), "as_of tells how far they are");
+        assert!(after(true, LACK_TO_RETURN_MICROS) && !after(true, LACK_TO_RETURN_MICROS + 1));
+        assert!(after(false, LACK_MAX_MICROS), "who was told of them is told on");
+    }
+
+    #[test]
+    fn cells_that_were_never_whole_do_not_answer() {
+        for requests in [50 * HOUR, processors::AS_OF_UNKNOWN] {
+            for released in [false, true] {
+                assert!(!answers(requests, processors::AS_OF_UNKNOWN, released), "{requests} {released}");
+            }
+        }
+        assert!(answers(processors::AS_OF_UNKNOWN, 40 * HOUR, false), "as_of tells how far they are");
+    }
+
+    #[test]
+    fn cells_that_nobody_will_make_whole_do_not_answer() {
+        assert!(answers(50 * HOUR, 50 * HOUR - LACK_MAX_MICROS, false), "soon");
+        assert!(
+            !answers(50 * HOUR, 50 * HOUR - LACK_MAX_MICROS - 1, false),
+            "a publisher that does not come through"
+        );
+        assert!(answers(50 * HOUR, 50 * HOUR, true), "let go with all of it published");
+        assert!(!answers(50 * HOUR, 50 * HOUR - 1, true), "let go before the last of it was published");
+    }
+
+    #[test]
+    fn what_a_source_lacks_whose_as_of_does_not_count_any_more_is_found_in_the_requests() {
+        let check = |released, cells_as_of, expected| {
+            let old = Heartbeat {
+                at_micros: Some(20 * HOUR),
+                as_of_micros: Some(20 * HOUR),
+                released,
+                ..said(processors::PUBLISHED, cells_as_of, 0)
+            };
+            let by_source = [("old", old), ("main", said(processors::PUBLISHED, 50 * HOUR, 0))];
+            let by_source = by_source.into_iter().map(|(name, said)| (name.to_owned(), said)).collect();
+            let cells = Heartbeats { by_source }.cells(None);
+            assert_eq!(cells.map(|cells| cells.freshness.as_of_micros), expected, "{released} {cells_as_of}");
+        };
+        check(true, 20 * HOUR, Some(Some(50 * HOUR)));
+        check(true, 20 * HOUR - 1, None);
+        // Killed for good: nobody knows what it had stored and not published.
+        check(false, 20 * HOUR, None);
     }
 
     #[test]
@@ -231,7 +321,7 @@ mod tests {
         let check = |heartbeats: Vec<Heartbeat>, expected: Option<(Option<i64>, i64, i64)>| {
             let by_source =
                 heartbeats.into_iter().enumerate().map(|(n, said)| (n.to_string(), said)).collect();
-            let cells = Heartbeats { by_source }.cells();
+            let cells = Heartbeats { by_source }.cells(None);
             assert_eq!(
                 cells.map(|cells| (
                     cells.freshness.as_of_micros,

@@ -147,7 +147,8 @@ impl InfluxStats {
         let mut heartbeats = Heartbeats::default();
         let params = Params::default().every_second();
         self.ask(&self.scripts.freshness, params, |row| heartbeats.take(row)).await?;
-        let mut said = Said { requests: heartbeats.freshness(), cells: heartbeats.cells() };
+        let before = self.last_said().map(|(_, said)| said);
+        let mut said = Said { requests: heartbeats.freshness(), cells: heartbeats.cells(before) };
         if said.cells.is_some() || heartbeats.is_empty() {
             let spoken_for = self.all_are_spoken_for(&heartbeats).await?;
             // Where nothing is stored there is nothing to look through.

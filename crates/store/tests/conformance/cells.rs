@@ -101,7 +101,7 @@ impl Subject for Published {
         self.publish(|number| number % 3 == 1).await;
         self.publish(|_| false).await;
         assert!(self.is_all_published());
-        self.say(None).await;
+        self.say(Some(NOW_SECOND * 1_000_000)).await;
     }
 
     async fn heartbeat(&mut self, _source: &str, as_of_micros: i64) {
