@@ -26,6 +26,8 @@ pub(crate) enum Mutation {
     ForgetTailMarker,
     /// The head is not compared.
     IgnoreHead,
+    /// The NULs of a hole are taken for the beginning of a file's content.
+    NulsAreContent,
     /// The bytes before the place of reading are not compared.
     NoCompareBefore,
     /// The bytes at the beginning of the file are not compared after a read.
@@ -65,7 +67,7 @@ pub(crate) enum Mutation {
 #[cfg(test)]
 impl Mutation {
     /// All of them.
-    pub(crate) const ALL: [Mutation; 28] = [
+    pub(crate) const ALL: [Mutation; 29] = [
         Mutation::AdvanceBeforeAcknowledged,
         Mutation::PastFailedBatch,
         Mutation::SettleTwice,
@@ -77,6 +79,7 @@ impl Mutation {
         Mutation::StartNotInJournal,
         Mutation::ForgetTailMarker,
         Mutation::IgnoreHead,
+        Mutation::NulsAreContent,
         Mutation::NoCompareBefore,
         Mutation::NoCompareAfter,
         Mutation::NoTruncation,

@@ -107,8 +107,8 @@ impl LogFile for SimFile {
         fail(&self.sim)?;
         let (in_two, short) = {
             let mut world = self.sim.world();
-            let percent = world.plan.short_read_percent;
-            (world.chance.percent(10), world.chance.percent(percent) && !buffer.is_empty())
+            let (slow, short) = (world.plan.slow_read_percent, world.plan.short_read_percent);
+            (world.chance.percent(slow), world.chance.percent(short) && !buffer.is_empty())
         };
         if short {
             let length = self.sim.world().chance.index(buffer.len()) + 1;
@@ -132,6 +132,21 @@ impl LogFile for SimFile {
         fail(&self.sim)?;
         let world = self.sim.world();
         Ok(stat_of(&world.files, self.serial))
+    }
+
+    fn data_from(&mut self, offset: u64) -> io::Result<Option<u64>> {
+        self.sim.step(format_args!("data from {offset}"));
+        fail(&self.sim)?;
+        let world = self.sim.world();
+        // A copy may have been made without the hole, NUL by NUL.
+        if self.serial.is_multiple_of(2) {
+            return Ok(Some(offset));
+        }
+        let bytes = &world.files.get(self.serial).bytes;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let data = bytes[from..].iter().position(|byte| *byte != 0);
+        // A file system knows its holes by blocks.
+        Ok(data.map(|data| offset.max((from + data) as u64 / 4096 * 4096)))
     }
 }
 

@@ -16,7 +16,7 @@ use super::ports::{NoWatch, SimBooks, SimOutlet};
 use super::rooms::Rooms;
 use super::script::{Program, Script};
 use super::store::SimJournal;
-use super::world::{Crash, Sim, Violation, World, violated};
+use super::world::{Crash, Outage, Sim, Violation, World, violated};
 use crate::counters::Counters;
 use crate::settings::StartAt;
 use crate::sources::Sources;
@@ -61,10 +61,12 @@ pub(super) fn world_of(seed: u64, adjust: impl FnOnce(&mut Plan)) -> World {
         kept: Kept::default(),
         steps: 0,
         crash_at: None,
+        outage: None,
         quiet: false,
         trace: None,
         begun: Default::default(),
     };
+    world.oracle.header_more_bytes = world.plan.header_more_bytes;
     world.oracle.copies = world.plan.gzip_percent > 0 || world.plan.copies();
     world.oracle.disk_fails = world.plan.io_error_per_mille > 0;
     world.oracle.reads_short = world.plan.short_read_percent > 0;
@@ -213,8 +215,12 @@ fn stop(sim: &Sim, follower: &Follower) {
 fn one_life(sim: &Sim, length: u64) {
     let stops = {
         let mut world = sim.world();
-        let percent = world.plan.stop_percent;
-        let stops = world.chance.percent(percent);
+        let (outage, percent) = (world.plan.outage_percent, world.plan.stop_percent);
+        if outage > 0 && world.chance.percent(outage) {
+            world.outage = Some(world.chance.pick(&[Outage::Requests, Outage::All]));
+        }
+        // What is in flight cannot settle then, and nothing stops in peace.
+        let stops = world.chance.percent(percent) && world.outage.is_none();
         world.crash_at = (!stops).then(|| world.steps + length);
         stops
     };
@@ -255,6 +261,7 @@ fn end_life(sim: &Sim, ended: Option<Box<dyn Any + Send>>) {
     sim.set_rooms(None);
     let mut world = sim.world();
     world.alive = false;
+    world.outage = None;
     world.begun.clear();
     world.crash_at = None;
     if let Some(payload) = ended {

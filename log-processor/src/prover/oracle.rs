@@ -49,6 +49,8 @@ pub(super) struct Line {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Oracle {
     pub(super) lines: Vec<Line>,
+    /// By so much the first line of every file is longer than others.
+    pub(super) header_more_bytes: usize,
     by_text: HashMap<Vec<u8>, u32>,
     /// Lines that stand in a file and were not handed on.
     unhanded: BTreeSet<u32>,
@@ -95,7 +97,10 @@ impl Oracle {
                 format!("2024-09-14 16:{minute:02}:{second:02} poison /l/{id} 200 {latency:.3}")
             }
             LineKind::Header => {
-                let text = format!("2024-09-14 15:00:00 start{program} /boot 200 0.100");
+                let text = format!(
+                    "2024-09-14 15:00:00 start{program} /boot{} 200 0.100",
+                    "-".repeat(self.header_more_bytes)
+                );
                 if let Some(id) = self.by_text.get(text.as_bytes()) {
                     return *id;
                 }

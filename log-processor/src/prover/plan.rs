@@ -30,20 +30,28 @@ pub(super) struct Plan {
     pub(super) gzip_percent: u64,
     /// The program appends; else it writes at a place of its own (and leaves holes after a truncation).
     pub(super) appends: bool,
+    /// So long are the holes that it leaves, at least: it has been writing for a while.
+    pub(super) hole_bytes: u64,
     pub(super) piece_percent: u64,
     pub(super) garbage_percent: u64,
     pub(super) poison_percent: u64,
     /// Every file begins with the same line.
     pub(super) header: bool,
+    /// By so much that line is longer than others.
+    pub(super) header_more_bytes: usize,
     /// A line is repeated in that many cases.
     pub(super) repeat_percent: u64,
     pub(super) rotate_percent: u64,
     pub(super) act_percent: u64,
     pub(super) away_percent: u64,
+    /// In so many lives the store is not there at all, or takes nothing.
+    pub(super) outage_percent: u64,
     pub(super) lost_ack_percent: u64,
     pub(super) body_lines_max: usize,
     pub(super) io_error_per_mille: u64,
     pub(super) short_read_percent: u64,
+    /// So many reads are seen by others in their middle.
+    pub(super) slow_read_percent: u64,
     pub(super) ledger_error_percent: u64,
     /// What the script does in all.
     pub(super) actions: u64,
@@ -65,7 +73,7 @@ impl Plan {
     /// Nothing goes wrong by chance: what happens is in a script.
     pub(super) fn calm(&mut self, embedded: bool) {
         (self.embedded, self.sources, self.start_at, self.history) = (embedded, 1, StartAt::History, false);
-        (self.header, self.repeat_percent, self.appends) = (false, 0, true);
+        (self.header, self.repeat_percent, self.appends, self.hole_bytes) = (false, 0, true, 0);
         (self.io_error_per_mille, self.short_read_percent, self.ledger_error_percent) = (0, 0, 0);
         (self.stop_percent, self.power_cut_percent, self.ledger_loss_percent) = (0, 0, 0);
         (self.act_percent, self.piece_percent, self.actions) = (15, 0, 0);
@@ -88,7 +96,7 @@ impl Plan {
         };
         let wanted = chance.between(1, 4);
         let kinds = (0..wanted).map(|_| chance.pick(all)).collect();
-        Self {
+        let mut plan = Self {
             embedded,
             sources: if chance.percent(20) { 2 } else { 1 },
             start_at,
@@ -105,17 +113,21 @@ impl Plan {
             // A compressed file of the same length that begins alike is taken for one that was read (a limit of the promise).
             gzip_percent: if chance.percent(35) && !header { 60 } else { 0 },
             appends: chance.percent(85),
+            hole_bytes: 0,
             piece_percent: chance.pick(&[0, 20, 50]),
             garbage_percent: sometimes(chance, 40, 30),
             poison_percent: if embedded { 0 } else { sometimes(chance, 25, 15) },
             header,
+            header_more_bytes: 0,
             repeat_percent: if header { 0 } else { sometimes(chance, 15, 60) },
             rotate_percent: chance.pick(&[5, 10, 25]),
             act_percent: chance.pick(&[3, 10, 25, 45]),
             away_percent: sometimes(chance, 50, 50),
+            outage_percent: 0,
             lost_ack_percent: sometimes(chance, 50, 40),
             body_lines_max: if chance.percent(10) { 2 } else { usize::MAX },
             io_error_per_mille: sometimes(chance, 10, 20),
+            slow_read_percent: 10,
             short_read_percent: sometimes(chance, 25, 30),
             ledger_error_percent: sometimes(chance, 10, 30),
             actions: chance.between(10, 90),
@@ -128,6 +140,15 @@ impl Plan {
             // A file that was passed over, and one with its number that begins alike, cannot be told apart after a restart.
             reuses_numbers: !header && !by_number && chance.percent(70),
             hints_percent: chance.pick(&[0, 50, 100]),
+        };
+        if !plan.appends {
+            // Within the bytes that a head covers, and beyond them.
+            plan.hole_bytes = chance.pick(&[0, 30_000, 70_000]);
+            if plan.hole_bytes > 0 {
+                plan.block_bytes = 4096; // Smaller ones, of which a kilobyte is compared, take ages to cross it.
+            }
+            plan.outage_percent = if plan.embedded { 0 } else { chance.pick(&[0, 40, 80]) };
         }
+        plan
     }
 }

@@ -10,7 +10,7 @@ use store::embedded::{GenerationId, GenerationRecord, Head, NewGeneration};
 
 use super::files::{whole_lines, without_hole};
 use super::rooms::Rooms;
-use super::world::{Sim, World, violated};
+use super::world::{Outage, Sim, World, violated};
 use crate::lines::{Content, Lines, TailMarker};
 use crate::tail::disk::FileId;
 use crate::tail::ports::{Books, Ended, Handed, Outlet, Watch};
@@ -134,6 +134,10 @@ pub(super) struct SimOutlet(pub(super) Sim);
 
 impl Outlet for SimOutlet {
     fn opened(&self) -> Result<(), Ended> {
+        while self.0.world().outage == Some(Outage::All) {
+            self.0.pass(Duration::from_millis(10));
+            self.0.step(format_args!("waits for the store"));
+        }
         self.0.step(format_args!("the way out is open"));
         Ok(())
     }

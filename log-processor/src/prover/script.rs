@@ -322,6 +322,8 @@ impl World {
             self.oracle.torn(id);
         }
         self.script.programs[at].fresh = true;
+        let place = &mut self.script.programs[at].place;
+        *place = (*place).max(self.plan.hole_bytes);
         if self.plan.appends && refill {
             self.script.programs[at].rest = None;
             while self.files.get(file).bytes.len() < size {

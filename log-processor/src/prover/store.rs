@@ -121,7 +121,7 @@ impl World {
         let text = std::str::from_utf8(body).expect("line protocol is text");
         let lines: Vec<&str> = text.lines().collect();
         let away = |why: &str| Err(Trouble::TryLater { why: why.to_owned(), after: None });
-        if self.chance.percent(self.plan.away_percent) {
+        if self.chance.percent(self.plan.away_percent) || self.outage.is_some() {
             return away("503");
         }
         if lines.len() > self.plan.body_lines_max {

@@ -39,6 +39,15 @@ pub(super) fn violated(invariant: &str, what: impl Into<String>) -> ! {
     resume_unwind(Box::new(Violation { invariant: invariant.to_owned(), what: what.into() }))
 }
 
+/// The store is away for as long as the processor lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outage {
+    /// It takes no requests.
+    Requests,
+    /// It was never reached: nothing leaves tail.
+    All,
+}
+
 /// A point of the store: what it is of, and when.
 pub(super) type PointKey = (String, i64);
 
@@ -63,6 +72,8 @@ pub(super) struct World {
     /// Steps so far, and the one at which the processor dies.
     pub(super) steps: u64,
     pub(super) crash_at: Option<u64>,
+    /// What the store does not do in this life.
+    pub(super) outage: Option<Outage>,
     /// Nothing acts any more: the run is at its end.
     pub(super) quiet: bool,
     pub(super) trace: Option<Vec<String>>,

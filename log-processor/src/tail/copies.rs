@@ -5,11 +5,11 @@ use std::io;
 use store::embedded::Head;
 
 use super::disk::{FileStat, LogFile};
-use super::identity::Opening;
 use super::known::Known;
 use super::log::{Interrupted, Log, Surroundings};
 use super::meet::{Met, Ready};
 use super::open::{QUIET, age, has_copy};
+use super::opening::Opening;
 use super::siblings::Sibling;
 use crate::mutation::{Mutation, mutated};
 

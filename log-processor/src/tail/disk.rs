@@ -8,7 +8,8 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, SeekFrom};
+use rustix::io::Errno;
 
 /// Device and inode.
 pub type FileId = (u64, u64);
@@ -53,6 +54,10 @@ pub trait LogFile: Debug + Send {
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// What is known of it now.
     fn stat(&self) -> io::Result<FileStat>;
+    /// The first place from `offset` on where something else than a hole may stand; `None`: a hole is all there is. Reading tells the same, and costs gigabytes of NULs.
+    fn data_from(&mut self, offset: u64) -> io::Result<Option<u64>> {
+        Ok(Some(offset))
+    }
 }
 
 /// The machine's own.
@@ -124,6 +129,14 @@ impl LogFile for RealFile {
 
     fn stat(&self) -> io::Result<FileStat> {
         self.0.metadata().map(|metadata| stat_of(&metadata))
+    }
+
+    fn data_from(&mut self, offset: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(&self.0, SeekFrom::Data(offset)) {
+            Ok(place) => Ok(Some(place)),
+            Err(Errno::NXIO) => Ok(None),
+            Err(_) => Ok(Some(offset)), // A file system that cannot tell: reading does.
+        }
     }
 }
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use logline::{LineParser, Zone};
 
 use super::follower::Follower;
-use super::identity::{Opening, extend_last_bytes, marker_of};
+use super::identity::{extend_last_bytes, marker_of};
 use super::known::Known;
 use super::log::{Interrupted, Log};
 use super::open::Got;
+use super::opening::Opening;
 use super::ports::{Ended, Handed};
 use super::splitter::Piece;
 use crate::lines::{Content, count_lines};

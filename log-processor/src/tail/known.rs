@@ -6,7 +6,8 @@ use store::KeyStart;
 use store::embedded::{GenerationId, GenerationRecord, GenerationState, Head};
 
 use super::disk::{FileId, FileStat, LogFile, read_full};
-use super::identity::{Opening, marker_holds};
+use super::identity::marker_holds;
+use super::opening::Opening;
 use crate::lines::TailMarker;
 use crate::mutation::{Mutation, mutated};
 
@@ -76,14 +77,23 @@ impl Known {
         }
     }
 
-    /// Whether a file holds this generation: by content, and by inode only while there is no content to compare.
+    /// Whether there is content to know it by, in a file with this opening.
+    fn is_known_by_content(&self, opening: &Opening) -> bool {
+        let end = self.head.as_ref().map_or(self.beginning.1, |head| head.length_bytes);
+        self.handed > 0 || (end > 0 && !opening.is_hole_up_to(end))
+    }
+
+    /// Whether a file holds this generation: by content, and by inode only while there is no content to compare. NULs are none: heads and beginnings of nothing else are in ledgers of older versions only.
     pub fn is(&self, file: &mut dyn LogFile, stat: FileStat, opening: &Opening) -> io::Result<bool> {
         let head_holds = match &self.head {
             Some(_) if mutated(Mutation::IgnoreHead) => self.file == stat.id,
-            Some(head) => opening.begins_with(head),
+            Some(head) => {
+                opening.begins_with(head) && (self.is_known_by_content(opening) || self.file == stat.id)
+            }
             // Seen and not read: what was its file can be another's by now, and it can be anywhere.
             None if self.beginning.1 > 0 && self.handed == 0 => {
-                marker_holds(file, self.beginning.1, self.beginning)?
+                let proven = self.is_known_by_content(opening);
+                opening.begins_as_seen(self.beginning) && (proven || self.file == stat.id)
             }
             // Or by the marker, where it ends where the file does, or covers all that was handed on of a file that was truncated.
             None => {
@@ -122,8 +132,7 @@ pub fn recognise(
             continue;
         }
         // The more of it is proven by content, the surer; then the same file, then the newest.
-        let rank =
-            |known: &Known| (known.head.is_some() || known.handed > 0, known.handed, known.file == stat.id);
+        let rank = |known: &Known| (known.is_known_by_content(opening), known.handed, known.file == stat.id);
         if found.is_none_or(|found| rank(candidate) > rank(found))
             && candidate.is(file, stat, opening)?
             && (candidate.file == stat.id || may_go_on(known, candidate, file, stat)?)
@@ -154,6 +163,8 @@ fn may_go_on(known: &[Known], candidate: &Known, file: &mut dyn LogFile, stat: F
 #[cfg(test)]
 mod tests {
     //! Content decides, not the inode.
+
+    use std::slice;
 
     use super::super::disk::{Disk, RealDisk};
     use super::super::identity::marker_of;
@@ -211,5 +222,46 @@ mod tests {
         check(known("garbage\n", 8, (1, 1)), "garbage\nmore\n", (1, 1), true);
         check(known("garbage\n", 8, (1, 1)), "garbage\nmore\n", (1, 2), false);
         check(known("", 0, (1, 1)), LINE, (1, 1), true);
+    }
+
+    fn met(known: &[Known], content: &str, id: FileId) -> Option<GenerationId> {
+        let (mut file, size) = file(content);
+        let opening = Opening::read(&mut *file, 0).expect("read");
+        let stat = FileStat { id, size, modified_nanos: 0 };
+        recognise(known, &mut *file, stat, &opening, false, &[]).expect("read")
+    }
+
+    /// A copy got the number of an empty file that was gone; it was taken for that one, and the generation with its very bytes counted as lost.
+    #[test]
+    fn bytes_that_were_seen_outrank_the_inode() {
+        let empty = known("", 0, (1, 1));
+        let seen = Known {
+            id: GenerationId(2),
+            head: None,
+            beginning: marker_of(LINE.as_bytes()),
+            ..known(LINE, 0, (1, 2))
+        };
+        assert_eq!(met(&[seen.clone(), empty.clone()], LINE, (1, 1)), Some(seen.id));
+        assert_eq!(met(&[seen, empty], OTHER, (1, 1)), Some(GenerationId(1)));
+    }
+
+    /// What older versions noted of files that begin with a hole is everybody's: such a generation is in its own file, or where its marker is.
+    #[test]
+    fn heads_and_beginnings_of_nuls_prove_nothing() {
+        let hole = "\0".repeat(70_000);
+        let (one, other) = (format!("{hole}{LINE}"), format!("{hole}{OTHER}"));
+        let head = Head {
+            fingerprint: format!("{:032x}", xxhash_rust::xxh3::xxh3_128_with_seed(&[0; 65_536], 0)),
+            length_bytes: 65_536,
+        };
+        let with_head = |handed| Known { head: Some(head.clone()), ..known(&one, handed, (1, 1)) };
+        let with_beginning = Known { head: None, beginning: marker_of(&[0; 1024]), ..known(&one, 0, (1, 1)) };
+        for unread in [with_head(0), with_beginning] {
+            assert_eq!(met(slice::from_ref(&unread), &one, (1, 1)), Some(unread.id));
+            assert_eq!(met(slice::from_ref(&unread), &other, (1, 2)), None, "anybody's hole");
+            assert_eq!(met(&[unread], LINE, (1, 1)), None, "no hole at all");
+        }
+        assert_eq!(met(&[with_head(one.len())], &format!("{one}{OTHER}"), (1, 2)), Some(GenerationId(1)));
+        assert_eq!(met(&[with_head(one.len())], &other, (1, 2)), None);
     }
 }

@@ -7,10 +7,11 @@ use store::embedded::{GenerationState, NewGeneration};
 
 use super::copies::is_part_of;
 use super::disk::{FileStat, LogFile, read_full};
-use super::identity::{MARKER_MAX_BYTES, Opening, bytes_of_marker, hashed_start, marker_of};
+use super::identity::{MARKER_MAX_BYTES, bytes_of_marker, hashed_start, marker_of};
 use super::known::{Known, recognise};
 use super::log::{Interrupted, Log, Surroundings};
 use super::open::{COMPARED_BYTES, Open};
+use super::opening::{First, Opening};
 use super::siblings::Sibling;
 use super::splitter::Splitter;
 use crate::lines::Generation;
@@ -112,7 +113,7 @@ impl Log {
         }
         let Some(index) = index else {
             if different {
-                return self.begin(ready, sibling, 0, with);
+                return self.begin(ready, sibling, &opening, 0, with);
             }
             return self.meet_new(ready, sibling, &opening, first, with);
         };
@@ -126,7 +127,7 @@ impl Log {
                 return Ok(Met::Judged); // A copy, perhaps one that is still being made.
             }
             if is_longer {
-                return self.begin(ready, sibling, 0, with); // It begins in the same way, and is no copy: it is longer.
+                return self.begin(ready, sibling, &opening, 0, with); // It begins in the same way, and is no copy: it is longer.
             }
         }
         self.reopen(index, ready, sibling, with)
@@ -152,7 +153,7 @@ impl Log {
         } else {
             0
         };
-        self.begin(ready, sibling, from, with)
+        self.begin(ready, sibling, opening, from, with)
     }
 
     /// A file that was there before the first start and is not to be read: remembered, so that it is never taken for a new one.
@@ -224,6 +225,7 @@ impl Log {
         &mut self,
         mut ready: Ready,
         sibling: &Sibling,
+        opening: &Opening,
         from: u64,
         with: &Surroundings,
     ) -> Result<Met, Interrupted> {
@@ -231,9 +233,8 @@ impl Log {
         let length = from.min(COMPARED_BYTES as u64);
         let io = |error| Interrupted::Io(sibling.path.clone(), error);
         let recent = bytes_at(&mut *ready.file, from - length, length).map_err(io)?;
-        // A compressed file neither grows nor changes.
-        let first_length = if sibling.gzip { 0 } else { ready.stat.size.min(COMPARED_BYTES as u64) };
-        let first = bytes_at(&mut *ready.file, 0, first_length).map_err(io)?;
+        let size = ready.stat.size;
+        let first = first_bytes(&mut ready, sibling, opening, size).map_err(io)?;
         let (Some(recent), Some(first)) = (recent, first) else { return Ok(Met::Moved) };
         if from > 0 && recent.last() != Some(&b'\n') {
             return Ok(Met::Moved); // Truncated and filled again since that place was found.
@@ -261,7 +262,7 @@ impl Log {
         let recent = bytes_of_marker(&mut *ready.file, known.handed, known.marker)
             .map_err(|error| Interrupted::Io(sibling.path.clone(), error))?;
         let Some(recent) = recent else { return Ok(Met::Moved) }; // Changed since it was recognised.
-        let mut compared = (Vec::new(), Vec::new());
+        let mut compared = (Vec::new(), First::default());
         if !sibling.gzip {
             // As much of its beginning as was certainly read: what comes behind may still be written.
             // Its head too, though nothing of it may have been handed on: it is this generation's alone.
@@ -269,18 +270,13 @@ impl Log {
             let head_bytes = known.head.as_ref().map_or(0, |head| head.length_bytes);
             // Of what was not read yet everything: it is all by which its truncation can be noticed.
             let unread = if known.handed == 0 && known.head.is_none() { ready.stat.size } else { 0 };
-            let length = known.handed.max(head_bytes).max(unread).min(COMPARED_BYTES as u64);
-            let first = bytes_at(&mut *ready.file, 0, length).map_err(io)?;
+            let certain = known.handed.max(head_bytes).max(unread);
             let opening = Opening::read(&mut *ready.file, with.salt).map_err(io)?;
+            let first = first_bytes(&mut ready, sibling, &opening, certain).map_err(io)?;
             let begins_so = known.head.as_ref().is_none_or(|head| opening.begins_with(head));
-            let (_, seen_bytes) = known.beginning;
-            let as_seen = |first: &[u8]| {
-                let seen = usize::try_from(seen_bytes).ok().and_then(|seen| first.get(..seen));
-                seen_bytes == 0
-                    || known.handed > 0
-                    || seen.is_some_and(|seen| marker_of(seen) == known.beginning)
-            };
-            let Some(first) = first.filter(|first| begins_so && as_seen(first)) else {
+            let is_unread = known.handed == 0 && known.beginning.1 > 0;
+            let as_seen = !is_unread || opening.begins_as_seen(known.beginning);
+            let Some(first) = first.filter(|_| begins_so && as_seen) else {
                 return Ok(Met::Moved);
             };
             compared = (recent, first);
@@ -302,7 +298,7 @@ impl Log {
         known: &Known,
         ready: Ready,
         sibling: &Sibling,
-        (recent, first): (Vec<u8>, Vec<u8>),
+        (recent, first): (Vec<u8>, First),
     ) {
         let start = known.start.map_or_else(OnceLock::new, OnceLock::from);
         // Those of its marker, as far as they are known.
@@ -338,6 +334,22 @@ impl Log {
         let (device, inode) = sibling.stat.id;
         let (source, path) = (self.source.to_string(), sibling.path.clone());
         NewGeneration { source, path, device, inode, settled_offset, state }
+    }
+}
+
+/// The first bytes of a file before `end`, if it still begins as its opening does; none of a compressed file, which neither grows nor changes.
+fn first_bytes(
+    ready: &mut Ready,
+    sibling: &Sibling,
+    opening: &Opening,
+    end: u64,
+) -> io::Result<Option<First>> {
+    if sibling.gzip {
+        return Ok(Some(First::default()));
+    }
+    match opening.first_before(end) {
+        Some(first) => Ok(first.stands_in(&mut *ready.file)?.then_some(first)),
+        None => Ok(None),
     }
 }
 

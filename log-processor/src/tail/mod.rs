@@ -16,6 +16,7 @@ mod look;
 pub mod meet;
 pub mod names;
 pub mod open;
+pub mod opening;
 pub mod ports;
 pub mod siblings;
 pub mod splitter;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::{Clock, FileId, FileStat, LogFile, read_full};
-use super::identity::marker_of;
+use super::opening::First;
 use super::ports::{Books, Ended};
 use super::splitter::Splitter;
 use crate::lines::{Generation, TailMarker};
@@ -52,7 +52,7 @@ pub struct Open {
     /// The bytes just before the place of reading; none in a compressed file.
     pub recent: Vec<u8>,
     /// The first bytes of the file, as far as they were seen; none in a compressed file.
-    pub first: Vec<u8>,
+    pub first: First,
 }
 
 /// What a read came to.
@@ -86,19 +86,14 @@ impl Open {
         if block[..before] != self.recent && !mutated(Mutation::NoCompareBefore) {
             return Ok(Got::Cut);
         }
-        if !mutated(Mutation::NoCompareAfter) && !self.begins_as_before()? {
+        if !mutated(Mutation::NoCompareAfter) && !self.first.stands_in(&mut *self.file)? {
             return Ok(Got::Cut);
         }
         self.certain_size = self.certain_size.max(self.stat.size).max(place + (read - before) as u64);
         if !self.gzip {
             self.recent.clear();
             self.recent.extend_from_slice(&block[read.saturating_sub(COMPARED_BYTES)..read]);
-            let known =
-                (self.first.len() as u64).checked_sub(place).and_then(|known| usize::try_from(known).ok());
-            if let Some(known) = known.filter(|known| *known < read - before) {
-                let more = (COMPARED_BYTES - self.first.len()).min(read - before - known);
-                self.first.extend_from_slice(&block[before + known..before + known + more]);
-            }
+            self.first.extend(place, &block[before..read]);
         }
         Ok(Got::Bytes(before..read))
     }
@@ -110,13 +105,7 @@ impl Open {
         let from = self.splitter.read_offset() - bytes.len() as u64;
         let is_as_before =
             read_full(&mut *self.file, bytes, from)? == bytes.len() && *bytes == self.recent[..];
-        Ok(!is_as_before || !self.begins_as_before()?)
-    }
-
-    fn begins_as_before(&mut self) -> io::Result<bool> {
-        let mut bytes = [0; COMPARED_BYTES];
-        let bytes = &mut bytes[..self.first.len()];
-        Ok(read_full(&mut *self.file, bytes, 0)? == bytes.len() && *bytes == self.first[..])
+        Ok(!is_as_before || !self.first.stands_in(&mut *self.file)?)
     }
 
     /// Looks at the file without reading on: whether it was cut ([`Got::Cut`]), has more ([`Got::Bytes`], of no bytes) or not.
@@ -176,7 +165,7 @@ impl Open {
 
     /// By what it can be known again while nothing of it was handed on: its first bytes, as far as they were seen.
     pub fn beginning(&self) -> TailMarker {
-        if self.handed > 0 || self.generation.start.get().is_some() { (0, 0) } else { marker_of(&self.first) }
+        if self.handed > 0 || self.generation.start.get().is_some() { (0, 0) } else { self.first.mark() }
     }
 
     /// Whether it was renamed away or removed, is read to its end, and nobody has written to it for a while.

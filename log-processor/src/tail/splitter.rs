@@ -6,6 +6,7 @@ use bytes::Bytes;
 use logline::LineParser;
 
 use super::blocks::Blocks;
+use super::opening::leading_nuls;
 use crate::lines::Content;
 use crate::reading::REJECT_KEPT_BYTES;
 
@@ -114,7 +115,7 @@ impl Splitter {
             None => self.carry.extend_from_slice(data),
         }
         if self.carry.len() > HOLE_KEPT_BYTES && self.carry[0] == 0 {
-            let hole = self.carry.iter().take_while(|byte| **byte == 0).count();
+            let hole = leading_nuls(&self.carry);
             self.in_hole = true;
             self.carry.drain(..hole);
             self.carry.shrink_to_fit();
@@ -129,7 +130,7 @@ impl Splitter {
 
     /// Goes on with a line behind a hole. It leaves as a piece of its own, since its bytes are fewer than its span; returns what follows it.
     fn leave_hole<'a>(&mut self, data: &'a [u8], pieces: &mut Vec<Piece>) -> &'a [u8] {
-        let skip = if self.carry.is_empty() { data.iter().take_while(|byte| **byte == 0).count() } else { 0 };
+        let skip = if self.carry.is_empty() { leading_nuls(data) } else { 0 };
         let data = &data[skip..];
         let Some(newline) = memchr::memchr(b'\n', data) else { return data };
         let (line, rest) = data.split_at(newline + 1);

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::disk::LogFile;
 use super::gzip::{self, Decompressed, Gzip};
-use super::identity::Opening;
 use super::known::Known;
 use super::log::{Log, Surroundings};
 use super::meet::{Met, Ready};
 use super::open::age;
+use super::opening::Opening;
 use super::siblings::Sibling;
 
 /// How long a compressed file that ends in the middle is waited for: somebody may still be writing it.

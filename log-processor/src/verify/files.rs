@@ -11,8 +11,8 @@ use store::{KeyStart, StoredGeneration};
 
 use crate::tail::disk::{Disk, FileId, LogFile, RealDisk, read_full};
 use crate::tail::gzip::{self, Decompressed, Gzip};
-use crate::tail::identity::Opening;
 use crate::tail::known::{Known, recognise};
+use crate::tail::opening::Opening;
 use crate::tail::siblings::{self, Sibling};
 
 /// How many bytes behind a generation's last known byte may still hold lines that were stored since: the gap that is left between two generations.
