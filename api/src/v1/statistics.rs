@@ -177,7 +177,7 @@ async fn latency_answer(asked: Asked<'_>, of: Of) -> Answer {
 
 /// The customers that have requests in a range, page by page.
 ///
-/// Sorted by any column, searched by id. The table behind the pages is renewed in the background, at most every second; `as_of` says how fresh it is.
+/// Sorted by any column, searched by id. The table behind the pages is kept, and made anew in the background while it is asked for; it is never older than five seconds, or three times as long as it takes to make. `as_of` says how fresh it is.
 #[utoipa::path(
     get,
     path = "/v1/customers",
