@@ -27,9 +27,15 @@ pub struct Measures {
 impl Cell {
     /// The measures of its requests, with these percentiles.
     pub fn measures(&self, percentiles: &[Percentile]) -> Measures {
-        let quantile = |percentile: Percentile| {
-            let (numerator, denominator) = percentile.fraction();
-            self.histogram.quantile_nanos(numerator, denominator)
+        let [median, p99] =
+            self.histogram.quantiles_nanos([Percentile::P50.fraction(), Percentile::P99.fraction()]);
+        let quantile = |percentile: Percentile| match percentile {
+            Percentile::P50 => median,
+            Percentile::P99 => p99,
+            other => {
+                let (numerator, denominator) = other.fraction();
+                self.histogram.quantile_nanos(numerator, denominator)
+            }
         };
         Measures {
             requests: self.requests,
@@ -38,7 +44,7 @@ impl Cell {
             latencies: self.histogram.count(),
             latency_sum_micros: self.latency_sum_micros,
             latency_max_micros: self.latency_max_micros,
-            usual_nanos: [quantile(Percentile::P50), quantile(Percentile::P99)],
+            usual_nanos: [median, p99],
             quantiles_nanos: percentiles.iter().copied().map(quantile).collect(),
         }
     }

@@ -4,12 +4,14 @@
 //! Whether a window has changed is told by the checksums of its cells of all customers together: every request of the window is counted in one of them, in the commit that counts it for
 //! its customer. All is looked at in one snapshot with what is read, so a table is as exact as one that is made anew.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use rusqlite::Connection;
-use stats::{Cell, TimeRange, Window, WindowKind, tile_stretches};
+use stats::{Cell, TimeRange, Window, WindowKind};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::cell_rows;
@@ -17,7 +19,7 @@ use super::cells::{ALL_CUSTOMERS, CustomerNumber};
 use super::customers::Customer;
 use super::fault::Fault;
 use super::meta::Meta;
-use super::questions::kept;
+use super::questions::tiled;
 use super::reader::freshness;
 use crate::{Method, Table, TableQuery, TableRow};
 
@@ -25,15 +27,20 @@ use crate::{Method, Table, TableQuery, TableRow};
 const SUMS_MAX: usize = 8;
 /// A sum of more bytes is not kept: the table is made anew each time.
 const SUM_MAX_BYTES: usize = 64 << 20;
+/// All that are kept together take no more.
+const SUMS_MAX_BYTES: usize = 128 << 20;
 /// When so many windows have come that a sum does not hold, a new one is made.
 const NEW_MAX: usize = 4;
-/// The newest windows change with every commit: they are read each time.
-const NEWEST: usize = 2;
+/// The windows at the end of a range change with every commit: those that end within its last minute, or after it, are read each time.
+const NEWEST_SECONDS: i64 = 60;
 /// Windows that were seen to change are left out of the next sum, up to that many; where more do, nobody knows which will be next.
 const CHANGING_MAX: usize = 16;
 
 /// A window by kind and start, and what its cells of all customers say.
 type Fingerprints = BTreeMap<(WindowKind, i64), u64>;
+
+/// Values by customer.
+type ByCustomer<T> = HashMap<CustomerNumber, T, RandomState>;
 
 /// Cells of some windows, merged by customer.
 #[derive(Debug)]
@@ -41,7 +48,7 @@ struct Sum {
     ledger_id: String,
     windows: Fingerprints,
     /// Where each customer's encoded cell is in `blobs`.
-    places: HashMap<CustomerNumber, Range<usize>>,
+    places: ByCustomer<Range<usize>>,
     blobs: Vec<u8>,
     /// Windows of the range that it does not hold, for they change or leave it soon.
     left_out: usize,
@@ -60,21 +67,18 @@ pub(super) fn table(
     query: &TableQuery,
     sums: &Sums,
 ) -> Result<Table, Fault> {
-    let TimeRange { from_second, to_second } = query.range;
-    let runs =
-        tile_stretches(&[from_second, to_second.max(from_second)], kept(meta)).map_err(Fault::NotKept)?;
     let mut windows = Fingerprints::new();
-    for (kind, from_second, to_second) in runs {
+    for (kind, from_second, to_second) in tiled(connection, meta, query.range)? {
         fingerprints(connection, kind, TimeRange { from_second, to_second }, &mut windows)?;
     }
     let (sum, mut beside) = match sums.best(&meta.ledger_id, &windows) {
         Ok(sum) => {
             windows.retain(|window, _| !sum.windows.contains_key(window));
-            (Some(sum), HashMap::new())
+            (Some(sum), ByCustomer::default())
         }
         Err(changed) => {
-            let lasting = worth_keeping(&windows, &changed);
-            let mut cells = HashMap::new();
+            let lasting = worth_keeping(&windows, &changed, query.range.to_second);
+            let mut cells = ByCustomer::default();
             merge(connection, lasting.keys(), &mut cells)?;
             windows.retain(|window, _| !lasting.contains_key(window));
             sums.keep(Sum::of(&mut cells, &meta.ledger_id, lasting, without_minutes(&windows)));
@@ -127,14 +131,15 @@ fn fingerprints(
 }
 
 /// Of the windows of a range those that a sum should hold: not the newest, not those that were seen to change, and no minutes, which leave the range soon.
-fn worth_keeping(windows: &Fingerprints, changed: &BTreeSet<(WindowKind, i64)>) -> Fingerprints {
-    let mut by_end: Vec<_> = windows.keys().copied().collect();
-    by_end.sort_unstable_by_key(|(kind, start)| start + kind.seconds());
-    let newest = &by_end[by_end.len().saturating_sub(NEWEST)..];
+fn worth_keeping(
+    windows: &Fingerprints,
+    changed: &BTreeSet<(WindowKind, i64)>,
+    to_second: i64,
+) -> Fingerprints {
+    let is_newest = |(kind, start): &(WindowKind, i64)| start + kind.seconds() > to_second - NEWEST_SECONDS;
     let is_quiet = |window: &(WindowKind, i64)| changed.len() > CHANGING_MAX || !changed.contains(window);
-    let lasts = |window: &(WindowKind, i64)| {
-        window.0 != WindowKind::Minute && !newest.contains(window) && is_quiet(window)
-    };
+    let lasts =
+        |window: &(WindowKind, i64)| window.0 != WindowKind::Minute && !is_newest(window) && is_quiet(window);
     windows.iter().filter(|(window, _)| lasts(window)).map(|(window, said)| (*window, *said)).collect()
 }
 
@@ -146,7 +151,7 @@ fn without_minutes(windows: &Fingerprints) -> usize {
 fn merge<'a>(
     connection: &Connection,
     windows: impl Iterator<Item = &'a (WindowKind, i64)>,
-    by_number: &mut HashMap<CustomerNumber, Cell>,
+    by_number: &mut ByCustomer<Cell>,
 ) -> Result<(), Fault> {
     for &(kind, start_second) in windows {
         let window = Window { kind, start_second }.range();
@@ -161,20 +166,24 @@ fn rows(
     connection: &Connection,
     query: &TableQuery,
     sum: Option<&Sum>,
-    mut beside: HashMap<CustomerNumber, Cell>,
+    mut beside: ByCustomer<Cell>,
 ) -> Result<Vec<TableRow>, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT number, id, requests, last_seen_second, checksum FROM customer ORDER BY id",
-    )?;
+    // In the order in which the rows lie, and sorted here: by the index of ids each row would be looked for by itself.
+    let mut statement =
+        connection.prepare_cached("SELECT number, id, requests, last_seen_second, checksum FROM customer")?;
     let mut found = statement.query([])?;
     let mut rows = Vec::new();
     let mut of_sum = 0;
     while let Some(row) = found.next()? {
         let number: CustomerNumber = row.get(0)?;
         let mut cell = beside.remove(&number);
-        if let Some(sum) = sum.and_then(|sum| sum.cell(number)) {
+        if let Some(mut sum) = sum.and_then(|sum| sum.cell(number)) {
             of_sum += 1;
-            cell.get_or_insert_default().merge(&sum);
+            // Few are added to many: the other way round nearly every bucket would be a new one.
+            if let Some(cell) = cell {
+                sum.merge(&cell);
+            }
+            cell = Some(sum);
         }
         if let Some(cell) = cell {
             let Customer { id, last_seen_second, .. } = Customer::from_row(row)?;
@@ -184,7 +193,10 @@ fn rows(
     let rest = beside.into_keys().next();
     let rest = rest.or_else(|| sum.filter(|sum| sum.places.len() > of_sum)?.places.keys().next().copied());
     match rest {
-        None => Ok(rows),
+        None => {
+            rows.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+            Ok(rows)
+        }
         Some(number) => Err(Fault::Damaged(format!("customer number {number} has statistics, but no row"))),
     }
 }
@@ -192,12 +204,13 @@ fn rows(
 impl Sum {
     /// What these cells of these windows are as a sum. `None` when there is nothing to keep, or too much.
     fn of(
-        cells: &mut HashMap<CustomerNumber, Cell>,
+        cells: &mut ByCustomer<Cell>,
         ledger_id: &str,
         windows: Fingerprints,
         left_out: usize,
     ) -> Option<Sum> {
-        let (mut places, mut blobs) = (HashMap::with_capacity(cells.len()), Vec::new());
+        let (mut places, mut blobs) =
+            (ByCustomer::with_capacity_and_hasher(cells.len(), RandomState::default()), Vec::new());
         for (number, cell) in cells {
             let begin = blobs.len();
             cell.settle();
@@ -210,6 +223,11 @@ impl Sum {
         blobs.shrink_to_fit();
         let ledger_id = ledger_id.to_owned();
         (!places.is_empty()).then_some(Sum { ledger_id, windows, places, blobs, left_out })
+    }
+
+    /// About how much memory it takes.
+    fn size_bytes(&self) -> usize {
+        self.blobs.len() + self.places.capacity() * size_of::<(CustomerNumber, Range<usize>)>()
     }
 
     fn cell(&self, number: CustomerNumber) -> Option<Cell> {
@@ -253,7 +271,10 @@ impl Sums {
     fn keep(&self, sum: Option<Sum>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sum) = sum {
-            if kept.len() >= SUMS_MAX {
+            let bytes = |kept: &[Arc<Sum>]| kept.iter().map(|sum| sum.size_bytes()).sum::<usize>();
+            while !kept.is_empty()
+                && (kept.len() >= SUMS_MAX || bytes(&kept) + sum.size_bytes() > SUMS_MAX_BYTES)
+            {
                 kept.remove(0);
             }
             kept.push(Arc::new(sum));

@@ -6,7 +6,7 @@ use stats::{Percentile, SECONDS_PER_DAY as DAY, TimeRange};
 
 use super::support::*;
 use crate::embedded::{EmbeddedStats, LEDGER_FILE};
-use crate::{StatsStore, TableQuery, TableRow};
+use crate::{CellsQuery, StatsStore, TableQuery, TableRow};
 
 const QUARTER: i64 = 900;
 
@@ -38,7 +38,7 @@ fn ranges(now: i64) -> [TimeRange; 5] {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let ago = prop_oneof![6 => 0..600_i64, 2 => 0..2 * DAY, 1 => 0..31 * DAY];
+    let ago = prop_oneof![6 => 0..600_i64, 1 => -900..0_i64, 2 => 0..2 * DAY, 1 => 0..31 * DAY];
     let lines = prop::collection::vec((ago, 0..12_u8, 0..3_000_000_u64), 1..40);
     let later = prop_oneof![0..120_i64, 0..2000_i64, Just(DAY)];
     prop::collection::vec(
@@ -69,6 +69,10 @@ proptest! {
                     ledger.commit(None, now).unwrap();
                     let range = ranges(now)[which];
                     let fresh = rows(&EmbeddedStats::new(dir.path()), range);
+                    let of_rows: u64 = fresh.iter().map(|row| row.measures.requests).sum();
+                    let query = CellsQuery { customer: None, bounds: vec![range.from_second, range.to_second] };
+                    let of_all = &block_on(asked_often.cells(&query)).unwrap().cells[0];
+                    prop_assert_eq!(of_rows, of_all.requests, "lines behind the end are none of the range");
                     prop_assert_eq!(rows(&asked_often, range), fresh, "{:?}", range);
                 }
             }
