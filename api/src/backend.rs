@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use stats::TimeRange;
 use store::{
     Cells, CellsQuery, CustomersPage, CustomersQuery, DataVersion, Freshness, Paths, PathsQuery, ReadError,
-    RequestsPage, RequestsQuery, Stats, StatsQuery, StatsStore, Table, TableQuery,
+    RequestsPage, RequestsQuery, Stats, StatsQuery, StatsStore, Table, TableQuery, Whole, WholeQuery,
 };
 
 use crate::answers::{CustomersAnswer, StatsAnswer};
@@ -32,6 +32,7 @@ pub(crate) trait AnyStore: Send + Sync {
     fn stats<'a>(&'a self, query: &'a StatsQuery) -> BoxFuture<'a, Result<Stats, ReadError>>;
     fn customers<'a>(&'a self, query: &'a CustomersQuery) -> BoxFuture<'a, Result<CustomersPage, ReadError>>;
     fn cells<'a>(&'a self, query: &'a CellsQuery) -> BoxFuture<'a, Result<Cells, ReadError>>;
+    fn whole<'a>(&'a self, query: &'a WholeQuery) -> BoxFuture<'a, Result<Whole, ReadError>>;
     fn table<'a>(&'a self, query: &'a TableQuery) -> BoxFuture<'a, Result<Table, ReadError>>;
     fn requests<'a>(&'a self, query: &'a RequestsQuery) -> BoxFuture<'a, Result<RequestsPage, ReadError>>;
     fn paths<'a>(&'a self, query: &'a PathsQuery) -> BoxFuture<'a, Result<Paths, ReadError>>;
@@ -55,6 +56,9 @@ impl<S: StatsStore> AnyStore for S {
     }
     fn cells<'a>(&'a self, query: &'a CellsQuery) -> BoxFuture<'a, Result<Cells, ReadError>> {
         Box::pin(StatsStore::cells(self, query))
+    }
+    fn whole<'a>(&'a self, query: &'a WholeQuery) -> BoxFuture<'a, Result<Whole, ReadError>> {
+        Box::pin(StatsStore::whole(self, query))
     }
     fn table<'a>(&'a self, query: &'a TableQuery) -> BoxFuture<'a, Result<Table, ReadError>> {
         Box::pin(StatsStore::table(self, query))

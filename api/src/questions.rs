@@ -4,10 +4,10 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
-use stats::{Cell, Measures, Percentile, TimeRange, bucket_value};
+use stats::{Cell, Measures, Minutes, Percentile, TimeRange, bucket_value};
 use store::{
     CellsQuery, Freshness, Method, Paths, PathsQuery, ReadError, RequestFilter, RequestPlace, RequestsPage,
-    RequestsQuery, Table, TableQuery,
+    RequestsQuery, Table, TableQuery, WholeQuery,
 };
 
 use crate::backend::Backend;
@@ -17,9 +17,6 @@ use crate::metrics::Metrics;
 use crate::scope::{Everybody, One, Subject};
 use crate::tables::Tables;
 use crate::v1::Rankings;
-
-/// A minute with at least this share of server errors, in percent, was down.
-pub(crate) const MINUTE_DOWN_PERCENT: u64 = 5;
 
 /// Upper ends of the buckets of a latency histogram, in microseconds; the last bucket has none.
 pub(crate) const EDGES_MICROS: [u64; 25] = [
@@ -48,32 +45,9 @@ pub(crate) struct Whole {
     pub(crate) minutes: Option<Minutes>,
 }
 
-/// Minutes with traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Minutes {
-    pub(crate) with_traffic: u64,
-    pub(crate) up: u64,
-}
-
-impl Minutes {
-    fn of(cells: &[Cell]) -> Self {
-        let busy = cells.iter().filter(|cell| !cell.is_empty());
-        let mut minutes = Minutes::default();
-        for cell in busy {
-            minutes.with_traffic += 1;
-            minutes.up += u64::from(
-                cell.classes[4].saturating_mul(100) < cell.requests.saturating_mul(MINUTE_DOWN_PERCENT),
-            );
-        }
-        minutes
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct WholeQuestion {
-    subject: Subject,
-    range: TimeRange,
-    by_minutes: bool,
+    query: WholeQuery,
     percentiles: Vec<Percentile>,
 }
 
@@ -160,21 +134,12 @@ impl Backend {
         by_minutes: bool,
         percentiles: &[Percentile],
     ) -> Result<(Arc<Found<Whole>>, Freshness), ApiError> {
-        let percentiles = percentiles.to_vec();
-        let question =
-            WholeQuestion { subject: subject.clone(), range, by_minutes, percentiles: percentiles.clone() };
+        let query = WholeQuery { customer: subject.id().map(str::to_owned), range, by_minutes };
+        let question = WholeQuestion { query: query.clone(), percentiles: percentiles.to_vec() };
         let make = async {
-            let TimeRange { from_second, to_second } = range;
-            let bounds = if by_minutes {
-                (from_second..to_second).step_by(60).chain([to_second]).collect()
-            } else {
-                vec![from_second, to_second]
-            };
-            let cells = self.cells(subject, bounds).await?;
-            let mut sum = Cell::default();
-            cells.cells.iter().for_each(|cell| sum.merge(cell));
-            let minutes = by_minutes.then(|| Minutes::of(&cells.cells));
-            Ok(cells_found(&cells, Whole { measures: sum.measures(&percentiles), minutes }))
+            let found = self.store.whole(&query).await?;
+            let answer = Whole { measures: found.cell.measures(percentiles), minutes: found.minutes };
+            Ok(Found { answer, known: found.known, method: found.method, freshness: found.freshness })
         };
         self.at_this_version(&self.kept.whole, question, make).await
     }
@@ -333,26 +298,6 @@ impl Kept for Paths {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn cell(requests: u64, errors: u64) -> Cell {
-        let mut cell = Cell::default();
-        (0..requests).for_each(|number| cell.observe(if number < errors { 500 } else { 404 }, Some(number)));
-        cell
-    }
-
-    #[test]
-    fn a_minute_is_down_from_five_percent_of_server_errors_on() {
-        let minutes = Minutes::of(&[
-            cell(0, 0),
-            cell(1, 0),
-            cell(1, 1),
-            cell(100, 4),
-            cell(100, 5),
-            cell(19, 1),
-            cell(21, 1),
-        ]);
-        assert_eq!(minutes, Minutes { with_traffic: 6, up: 3 });
-    }
 
     #[test]
     fn edges_take_what_ends_at_them() {

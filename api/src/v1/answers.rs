@@ -1,14 +1,14 @@
 //! What the api's first version answers, made from exact measures. Pure: no I/O, no clock. Rounding is `stats`' business; here numbers get their names.
 
 use serde::Serialize;
-use stats::{Measures, Percentile, TimeRange, percent};
+use stats::{Measures, Minutes, Percentile, TimeRange, percent};
 use utoipa::ToSchema;
 
 use super::figures::Figures;
 use crate::answers::{FreshnessFields, MethodField};
 use crate::format::Rows;
 use crate::grammar::{Buckets, Fill, Period, Zone};
-use crate::questions::{EDGE_BUCKETS, EDGES_MICROS, Minutes};
+use crate::questions::{EDGE_BUCKETS, EDGES_MICROS};
 
 /// How quantiles are made.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]

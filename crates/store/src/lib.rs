@@ -13,7 +13,7 @@ mod write;
 pub use key::{KeyStart, point_time_nanos};
 pub use questions::{
     Cells, CellsQuery, PATH_REQUESTS_MAX, PATHS_MAX, Paths, PathsQuery, RawRow, RequestFilter, RequestPlace,
-    RequestsPage, RequestsQuery, Table, TableQuery, TableRow,
+    RequestsPage, RequestsQuery, Table, TableQuery, TableRow, Whole, WholeQuery,
 };
 pub use read::{
     CustomerRow, CustomersPage, CustomersQuery, DataVersion, DayStats, Freshness, Method, ReadError, Stats,

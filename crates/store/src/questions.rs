@@ -1,7 +1,7 @@
 //! What else the api asks of a store, in shapes that any store can answer: cells of stretches of time, a table of all customers, raw requests one by one and by
 //! path. Values are exact; rounding, names and HTTP are the caller's.
 
-use stats::{Cell, Measures, Percentile, TimeRange, WindowKind};
+use stats::{Cell, Measures, Minutes, Percentile, TimeRange, WindowKind};
 
 use crate::{Freshness, Method};
 
@@ -25,6 +25,54 @@ pub struct Cells {
     pub method: Method,
     /// How fresh it is.
     pub freshness: Freshness,
+}
+
+/// Asks for a range as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WholeQuery {
+    /// One customer, by exact id, or all customers together.
+    pub customer: Option<String>,
+    /// The range. Answered exactly, or [`crate::ReadError::NotKept`].
+    pub range: TimeRange,
+    /// Whether its minutes are to be counted: then it is one of whole minutes that are all kept.
+    pub by_minutes: bool,
+}
+
+/// A range as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Whole {
+    /// Its requests.
+    pub cell: Cell,
+    /// Its minutes with traffic, if they were asked for.
+    pub minutes: Option<Minutes>,
+    /// Whether there is any request of that customer (of anybody), in the range or not.
+    pub known: bool,
+    /// How the answer was made.
+    pub method: Method,
+    /// How fresh it is.
+    pub freshness: Freshness,
+}
+
+impl WholeQuery {
+    /// The same as a question for cells: one for each minute, or one for all.
+    pub(crate) fn as_cells(&self) -> CellsQuery {
+        let TimeRange { from_second, to_second } = self.range;
+        let bounds = if self.by_minutes {
+            (from_second..to_second).step_by(60).chain([to_second]).collect()
+        } else {
+            vec![from_second, to_second]
+        };
+        CellsQuery { customer: self.customer.clone(), bounds }
+    }
+
+    /// The answer to this question out of the one to [`WholeQuery::as_cells`].
+    pub(crate) fn answer_of(&self, cells: &Cells) -> Whole {
+        let mut cell = Cell::default();
+        cells.cells.iter().for_each(|part| cell.merge(part));
+        let minutes = self.by_minutes.then(|| cells.cells.iter().collect());
+        let Cells { known, method, freshness, .. } = *cells;
+        Whole { cell, minutes, known, method, freshness }
+    }
 }
 
 /// Asks for all customers that have requests in a range.

@@ -4,7 +4,9 @@ use stats::{Summary, TimeRange, WindowKind};
 use std::time::Duration;
 
 use crate::questions::kind_in_words;
-use crate::{Cells, CellsQuery, Paths, PathsQuery, RequestsPage, RequestsQuery, Table, TableQuery};
+use crate::{
+    Cells, CellsQuery, Paths, PathsQuery, RequestsPage, RequestsQuery, Table, TableQuery, Whole, WholeQuery,
+};
 
 /// What statistics are asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -159,6 +161,11 @@ pub trait StatsStore: Send + Sync + 'static {
 
     /// One cell for each stretch of time.
     fn cells(&self, query: &CellsQuery) -> impl Future<Output = Result<Cells, ReadError>> + Send;
+
+    /// A range as a whole, and if wanted how many of its minutes had traffic and were up.
+    fn whole(&self, query: &WholeQuery) -> impl Future<Output = Result<Whole, ReadError>> + Send {
+        async { Ok(query.answer_of(&self.cells(&query.as_cells()).await?)) }
+    }
 
     /// All customers that have requests in a range.
     fn table(&self, query: &TableQuery) -> impl Future<Output = Result<Table, ReadError>> + Send;

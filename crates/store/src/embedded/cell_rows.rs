@@ -34,6 +34,17 @@ pub(super) fn for_each(
     customer: CustomerNumber,
     mut visit: impl FnMut(i64, Cell),
 ) -> Result<(), Fault> {
+    for_each_with_checksum(connection, kind, windows, customer, |start, cell, _| visit(start, cell))
+}
+
+/// The same with the checksums of the rows.
+pub(super) fn for_each_with_checksum(
+    connection: &Connection,
+    kind: WindowKind,
+    windows: TimeRange,
+    customer: CustomerNumber,
+    mut visit: impl FnMut(i64, Cell, i64),
+) -> Result<(), Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT start_second, customer, source, blob, checksum FROM cell
          WHERE kind = ?1 AND (start_second, customer) >= (?2, ?3)
@@ -53,7 +64,7 @@ pub(super) fn for_each(
                 std::cmp::Ordering::Greater => break start_second.saturating_add(kind.seconds()),
                 std::cmp::Ordering::Equal => {
                     let key = CellKey { kind, start_second, customer, source: row.get(2)? };
-                    visit(start_second, from_row(connection, key, row, 3)?);
+                    visit(start_second, from_row(connection, key, row, 3)?, row.get(4)?);
                 }
             }
         };

@@ -36,6 +36,7 @@ mod tests;
 mod types;
 mod unpublished;
 mod view;
+mod whole;
 
 pub use audit::{RawExtent, RawRequest, StoredCell};
 pub use batch_requests::{BatchRequests, RequestMemory};

@@ -16,11 +16,12 @@ use super::ledger::LEDGER_FILE;
 use super::meta::Meta;
 use super::pool::Pool;
 use super::tables::{self, Sums};
+use super::whole::{self, KnownMinutes};
 use super::{questions, raw_reader};
 use crate::{
     Cells, CellsQuery, CustomerRow, CustomersPage, CustomersQuery, DataVersion, DayStats, Freshness, Method,
     Paths, PathsQuery, ReadError, RequestsPage, RequestsQuery, Stats, StatsQuery, StatsStore, Table,
-    TableQuery,
+    TableQuery, Whole, WholeQuery,
 };
 
 /// Answers from the ledger in STATE_DIR, which may come into being, or be replaced by another one, at any time.
@@ -28,12 +29,13 @@ use crate::{
 pub struct EmbeddedStats {
     pool: Arc<Pool>,
     sums: Arc<Sums>,
+    minutes: Arc<KnownMinutes>,
 }
 
 impl EmbeddedStats {
     /// Opens nothing yet.
     pub fn new(state_dir: &Path) -> Self {
-        Self { pool: Pool::new(state_dir.join(LEDGER_FILE)), sums: Arc::default() }
+        Self { pool: Pool::new(state_dir.join(LEDGER_FILE)), sums: Arc::default(), minutes: Arc::default() }
     }
 
     /// An answer made from the ledger's row about itself, and more.
@@ -80,6 +82,11 @@ impl StatsStore for EmbeddedStats {
     async fn cells(&self, query: &CellsQuery) -> Result<Cells, ReadError> {
         let query = query.clone();
         self.answer(move |connection, meta| questions::cells(connection, meta, &query)).await
+    }
+
+    async fn whole(&self, query: &WholeQuery) -> Result<Whole, ReadError> {
+        let (query, known) = (query.clone(), Arc::clone(&self.minutes));
+        self.answer(move |connection, meta| whole::whole(connection, meta, &query, &known)).await
     }
 
     async fn table(&self, query: &TableQuery) -> Result<Table, ReadError> {

@@ -10,3 +10,4 @@ mod retention;
 mod support;
 mod tables;
 mod unpublished;
+mod whole;

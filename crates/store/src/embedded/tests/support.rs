@@ -131,7 +131,13 @@ pub(super) fn with_generation(state_dir: &Path) -> (Ledger, GenerationId) {
 
 /// Applies lines where the generation's mark is.
 pub(super) fn apply(ledger: &mut Ledger, id: GenerationId, lines: &[Line]) {
-    let mark = settled(ledger, id);
+    apply_of(ledger, "main", id, lines);
+}
+
+/// The same to a generation of any source.
+pub(super) fn apply_of(ledger: &mut Ledger, source: &str, id: GenerationId, lines: &[Line]) {
+    let generations = ledger.generations(source).unwrap();
+    let mark = generations.iter().find(|generation| generation.id == id).unwrap().seen.settled_offset;
     ledger.apply(&segment(id, mark, lines)).unwrap();
 }
 
