@@ -38,6 +38,7 @@ pub(crate) trait AnyStore: Send + Sync {
     fn paths<'a>(&'a self, query: &'a PathsQuery) -> BoxFuture<'a, Result<Paths, ReadError>>;
     fn raw_questions(&self) -> u64;
     fn keeps_minutes(&self) -> bool;
+    fn renews_tables(&self) -> bool;
     fn describe(&self) -> String;
 }
 
@@ -74,6 +75,9 @@ impl<S: StatsStore> AnyStore for S {
     }
     fn keeps_minutes(&self) -> bool {
         StatsStore::keeps_minutes(self)
+    }
+    fn renews_tables(&self) -> bool {
+        StatsStore::renews_tables(self)
     }
     fn describe(&self) -> String {
         StatsStore::describe(self)

@@ -5,6 +5,7 @@
 
 mod answers;
 mod backend;
+mod beforehand;
 mod cache;
 mod conditional;
 mod csv;
@@ -164,6 +165,13 @@ impl AppState {
         let inner = Arc::get_mut(&mut self.0).expect("nobody else has a state that is being made");
         inner.processor = Some(Processor::of(state_dir));
         self
+    }
+
+    /// Has tables of all customers made before anybody asks, until the stop, where the store can renew them cheaply. To be called within the runtime.
+    pub fn make_tables_beforehand(&self) {
+        if self.0.backend.store.renews_tables() {
+            tokio::spawn(beforehand::keep(self.clone()));
+        }
     }
 
     fn processor(&self) -> Option<&Processor> {

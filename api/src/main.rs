@@ -68,6 +68,7 @@ async fn until_stopped(settings: Settings) -> Result<Served, Exit> {
     tracing::info!(%address, store = state.store(), version = env!("CARGO_PKG_VERSION"), "listening");
     // For whoever started it with port 0. A reader that has gone away is no fault.
     drop(writeln!(io::stdout(), "listening on http://{address}"));
+    state.make_tables_beforehand();
     let served = serve(listener, app(state), stop, ServerLimits::default()).await;
     tracing::info!("stopped");
     Ok(served)

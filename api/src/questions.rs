@@ -13,9 +13,10 @@ use store::{
 use crate::backend::Backend;
 use crate::cache::{Kept, VersionedCache};
 use crate::error::ApiError;
+use crate::grammar::{Period, RangeTexts};
 use crate::metrics::Metrics;
 use crate::scope::{Everybody, One, Subject};
-use crate::tables::Tables;
+use crate::tables::{Held, Tables};
 use crate::v1::Rankings;
 
 /// Upper ends of the buckets of a latency histogram, in microseconds; the last bucket has none.
@@ -62,8 +63,15 @@ struct SeriesQuestion {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TableKey {
     /// The range in the words of the request.
-    pub(crate) range: String,
-    pub(crate) percentiles: Vec<Percentile>,
+    range: String,
+    percentiles: Vec<Percentile>,
+}
+
+impl TableKey {
+    pub(crate) fn new(texts: RangeTexts<'_>, percentiles: &[Percentile]) -> Self {
+        let RangeTexts { from, to, tz, compare } = texts;
+        Self { range: format!("{from:?} {to:?} {tz:?} {compare}"), percentiles: percentiles.to_vec() }
+    }
 }
 
 /// A table, its range, and the same customers in the period before.
@@ -77,7 +85,9 @@ pub(crate) struct Customers<P> {
 }
 
 type Histograms = Vec<[u64; EDGE_BUCKETS]>;
-type CustomersTables<P> = Tables<TableKey, (store::DataVersion, P), Customers<P>>;
+type TableMark = (store::DataVersion, Period);
+/// A table in its place.
+pub(crate) type HeldCustomers = Held<TableMark, Customers<Period>>;
 
 /// Everything that is kept.
 pub(crate) struct KeptAnswers {
@@ -86,7 +96,7 @@ pub(crate) struct KeptAnswers {
     histograms: VersionedCache<SeriesQuestion, Found<Histograms>>,
     requests: VersionedCache<RequestsQuery, RequestsPage>,
     paths: VersionedCache<PathsQuery, Paths>,
-    tables: CustomersTables<crate::grammar::Period>,
+    tables: Tables<TableKey, TableMark, Customers<Period>>,
 }
 
 impl KeptAnswers {
@@ -212,32 +222,48 @@ impl Backend {
         &self,
         _: Everybody,
         key: TableKey,
-        period: crate::grammar::Period,
-    ) -> Result<
-        Arc<
-            crate::tables::Held<
-                (store::DataVersion, crate::grammar::Period),
-                Customers<crate::grammar::Period>,
-            >,
-        >,
-        ApiError,
-    > {
+        period: Period,
+    ) -> Result<Arc<HeldCustomers>, ApiError> {
         let found = async {
             let (version, _) = self.store.version_with_freshness().await?;
-            let store = Arc::clone(&self.store);
-            let percentiles = key.percentiles.clone();
-            let make = async move {
-                let query = |range| TableQuery { range, percentiles: percentiles.clone() };
-                let table = store.table(&query(period.range)).await?;
-                let previous = match period.previous {
-                    Some(range) => Some(store.table(&query(range)).await?),
-                    None => None,
-                };
-                Ok::<_, ReadError>(Customers { period, table, previous, rankings: Rankings::default() })
-            };
+            let make = self.make_table(&key, period);
             self.kept.tables.get(key, (version, period), make).await
         };
         self.checked(found.await.map_err(Arc::new))
+    }
+
+    /// The same before anybody asks, on nobody's behalf: tells how many customers the table has, and gives nothing of it. A fault is told to those who ask.
+    pub(crate) async fn table_beforehand(
+        &self,
+        key: TableKey,
+        period: Period,
+        version: store::DataVersion,
+    ) -> Result<usize, ReadError> {
+        let make = self.make_table(&key, period);
+        let held = self.kept.tables.beforehand(key, (version, period), make).await?;
+        Ok(held.map_or(0, |held| held.table.table.rows.len()))
+    }
+
+    /// Forgets a table.
+    pub(crate) fn forget_table(&self, key: &TableKey) {
+        self.kept.tables.forget(key);
+    }
+
+    fn make_table(
+        &self,
+        key: &TableKey,
+        period: Period,
+    ) -> impl Future<Output = Result<Customers<Period>, ReadError>> + Send + 'static {
+        let (store, percentiles) = (Arc::clone(&self.store), key.percentiles.clone());
+        async move {
+            let query = |range| TableQuery { range, percentiles: percentiles.clone() };
+            let table = store.table(&query(period.range)).await?;
+            let previous = match period.previous {
+                Some(range) => Some(store.table(&query(range)).await?),
+                None => None,
+            };
+            Ok(Customers { period, table, previous, rankings: Rankings::default() })
+        }
     }
 }
 

@@ -102,6 +102,17 @@ where
     })
 }
 
+async fn made<M, T, E>(making: Making<M, T, E>) -> Result<Arc<Held<M, T>>, E> {
+    match making.await {
+        Ok(made) => made,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The program is stopping, and with it whoever waits here.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
 impl<Q, M, T> Tables<Q, M, T>
 where
     Q: Hash + Eq + Send + Sync + 'static,
@@ -112,6 +123,29 @@ where
         let slots =
             moka::sync::Cache::builder().max_capacity(TABLES_MAX as u64).time_to_idle(KEEP_UNASKED).build();
         Self { slots }
+    }
+
+    /// Makes the table for a question before anybody asks, unless it is there as it would be made or somebody is making it; gives what is there then.
+    pub(crate) async fn beforehand<E: Send + 'static>(
+        &self,
+        question: Q,
+        mark: M,
+        make: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<Option<Arc<Held<M, T>>>, E> {
+        let slot = self.slots.get_with(question, Slot::empty);
+        let held = slot.held();
+        if held.as_ref().is_some_and(|held| held.mark == mark) {
+            return Ok(held);
+        }
+        match Arc::clone(&slot.making).try_lock_owned() {
+            Ok(alone) => made(spawn_making(slot, alone, mark, make)).await.map(Some),
+            Err(_) => Ok(held),
+        }
+    }
+
+    /// Forgets a table.
+    pub(crate) fn forget(&self, question: &Q) {
+        self.slots.invalidate(question);
     }
 
     /// The table for a question, made of what `mark` says: the held one, renewed behind its back when it is no longer young, or a new one.
@@ -137,14 +171,7 @@ where
         let alone = Arc::clone(&slot.making).lock_owned().await;
         match usable() {
             Some((Use::Give | Use::GiveAndRenew, held)) => Ok(held),
-            Some((Use::Make, _)) | None => match spawn_making(slot, alone, mark, make).await {
-                Ok(made) => made,
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    // The program is stopping, and with it whoever waits here.
-                    Err(_) => std::future::pending().await,
-                },
-            },
+            Some((Use::Make, _)) | None => made(spawn_making(slot, alone, mark, make)).await,
         }
     }
 }

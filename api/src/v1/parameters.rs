@@ -53,8 +53,7 @@ impl Parameters {
 
     /// What makes a table the same one at another moment.
     pub(crate) fn table_key(&self, percentiles: &[Percentile], compare: bool) -> Result<TableKey, ApiError> {
-        let RangeTexts { from, to, tz, .. } = self.range_texts(compare)?;
-        Ok(TableKey { range: format!("{from:?} {to:?} {tz:?} {compare}"), percentiles: percentiles.to_vec() })
+        Ok(TableKey::new(self.range_texts(compare)?, percentiles))
     }
 
     pub(crate) fn percentiles(&self) -> Result<Vec<Percentile>, ApiError> {

@@ -322,6 +322,10 @@ impl StatsStore for Fake {
         })
     }
 
+    fn renews_tables(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         "memory".to_owned()
     }

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod ask;
+mod beforehand;
 mod binary;
 mod caching;
 mod conditional;

@@ -187,6 +187,11 @@ pub trait StatsStore: Send + Sync + 'static {
         true
     }
 
+    /// Whether a table that was asked for before is renewed from what changed since: then it is worth making before anybody asks.
+    fn renews_tables(&self) -> bool {
+        false
+    }
+
     /// A short name for logs and readiness, without secrets.
     fn describe(&self) -> String;
 }

@@ -104,6 +104,10 @@ impl StatsStore for EmbeddedStats {
         self.answer(move |connection, meta| raw_reader::paths(connection, meta, &query)).await
     }
 
+    fn renews_tables(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         format!("embedded {}", self.pool.path().display())
     }

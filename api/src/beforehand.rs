@@ -1,0 +1,94 @@
+//! Tables of all customers for the ranges that people look at, made before anybody asks: so the first page does not wait for the reading of a month. Made where the store renews
+//! a table from the windows that changed; what changed since is then read when somebody asks. Nothing is made while nothing changes, and nobody is told of a fault who did not ask.
+
+use std::time::{Duration, Instant};
+
+use store::{DataVersion, ReadError};
+
+use crate::AppState;
+use crate::grammar::{PERCENTILES_DEFAULT, RangeTexts, percentiles};
+use crate::questions::TableKey;
+
+/// The ranges that the dashboard offers, in its words.
+const RANGES: [&str; 4] = ["-1h", "-24h", "-7d", "-30d"];
+/// Whether anything has changed is looked at so often; a window is as long as some of them, so a look falls behind the end of each.
+const LOOK_SECONDS: i64 = 30;
+/// So long behind: until then most requests of a quarter-hour that is over have come, and what is kept of it will not change.
+const BEHIND_SECONDS: i64 = 5;
+/// At least so many times as long as the making took is rested: it takes a twentieth of a core at most.
+const REST_TIMES: u32 = 19;
+/// After a fault so many times as long, and at least five minutes.
+const REST_AFTER_FAULT: Duration = Duration::from_secs(300);
+/// A table of more customers is made when somebody asks: four of so many take about 100 MB.
+const CUSTOMERS_MAX: usize = 50_000;
+
+/// Makes them until the stop.
+pub(crate) async fn keep(state: AppState) {
+    let stop = state.stop();
+    let making = async {
+        let mut ranges = RANGES.to_vec();
+        let mut made_of = None;
+        while !ranges.is_empty() {
+            let rest = match look(&state, &mut ranges, made_of).await {
+                Ok(version) => {
+                    made_of = Some(version);
+                    Duration::ZERO
+                }
+                // There may be something soon.
+                Err(ReadError::NoDataYet { .. }) => Duration::ZERO,
+                Err(_) => REST_AFTER_FAULT,
+            };
+            tokio::time::sleep(rest.max(until_next_look(state.now_micros()))).await;
+        }
+    };
+    stop.or(making).await;
+}
+
+/// Makes the tables if the data is another than they were made of.
+async fn look(
+    state: &AppState,
+    ranges: &mut Vec<&'static str>,
+    made_of: Option<DataVersion>,
+) -> Result<DataVersion, ReadError> {
+    let backend = state.backend();
+    let (version, _) = backend.store.version_with_freshness().await?;
+    if made_of == Some(version) {
+        return Ok(version);
+    }
+    let percentiles = percentiles(PERCENTILES_DEFAULT).expect("a default that is right");
+    let mut too_many = Vec::new();
+    for range in ranges.iter().copied() {
+        let texts = RangeTexts { from: Some(range), ..RangeTexts::default() };
+        let period = state.moment().period(texts).expect("a range up to now can always be told");
+        let key = TableKey::new(texts, &percentiles);
+        let began = Instant::now();
+        let customers = backend.table_beforehand(key.clone(), period, version).await?;
+        if customers > CUSTOMERS_MAX {
+            backend.forget_table(&key);
+            too_many.push(range);
+        }
+        tokio::time::sleep(began.elapsed() * REST_TIMES).await;
+    }
+    ranges.retain(|range| !too_many.contains(range));
+    Ok(version)
+}
+
+fn until_next_look(now_micros: i64) -> Duration {
+    let look_micros = LOOK_SECONDS * 1_000_000;
+    let past = (now_micros - BEHIND_SECONDS * 1_000_000).rem_euclid(look_micros);
+    Duration::from_micros((look_micros - past).unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_falls_behind_the_end_of_each_window() {
+        for (now, wait) in
+            [(0, 5_000), (4_999, 1), (5_000, 30_000), (34_000, 1_000), (899_000, 6_000), (900_000, 5_000)]
+        {
+            assert_eq!(until_next_look(now * 1000), Duration::from_millis(wait), "at {now} ms");
+        }
+    }
+}
