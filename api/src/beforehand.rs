@@ -1,5 +1,6 @@
 //! Tables of all customers for the ranges that people look at, made before anybody asks: so the first page does not wait for the reading of a month. Made where the store renews
-//! a table from the windows that changed; what changed since is then read when somebody asks. Nothing is made while nothing changes, and nobody is told of a fault who did not ask.
+//! a table from the windows that changed: often enough to be given as they are while somebody looks at customers, rarely while nobody does; then what changed since is read when
+//! somebody asks. Nothing is made while nothing changes, and nobody is told of a fault who did not ask.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,17 @@ use crate::questions::TableKey;
 
 /// The ranges that the dashboard offers, in its words.
 const RANGES: [&str; 4] = ["-1h", "-24h", "-7d", "-30d"];
-/// Whether anything has changed is looked at so often; a window is as long as some of them, so a look falls behind the end of each.
+/// Somebody looks at customers, or did within this time; so may whoever has just started us.
+const ASKED_LATELY: Duration = Duration::from_secs(600);
+/// Then they are made again after that long: with the time that this takes, before they are too old to be given.
+const REST_ASKED: Duration = Duration::from_secs(2);
+/// Else whether anything has changed is looked at so often; a window is as long as some of them, so a look falls behind the end of each.
 const LOOK_SECONDS: i64 = 30;
 /// So long behind: until then most requests of a quarter-hour that is over have come, and what is kept of it will not change.
 const BEHIND_SECONDS: i64 = 5;
-/// At least so many times as long as the making took is rested: it takes a twentieth of a core at most.
-const REST_TIMES: u32 = 19;
-/// After a fault so many times as long, and at least five minutes.
+/// At least so many times as long as the making of each took is rested: all of it takes a tenth of a core at most.
+const REST_TIMES: u32 = 9;
+/// After a fault.
 const REST_AFTER_FAULT: Duration = Duration::from_secs(300);
 /// A table of more customers is made when somebody asks: four of so many take about 100 MB.
 const CUSTOMERS_MAX: usize = 50_000;
@@ -38,7 +43,12 @@ pub(crate) async fn keep(state: AppState) {
                 Err(ReadError::NoDataYet { .. }) => Duration::ZERO,
                 Err(_) => REST_AFTER_FAULT,
             };
-            tokio::time::sleep(rest.max(until_next_look(state.now_micros()))).await;
+            let pause = if state.backend().tables_unasked() < ASKED_LATELY {
+                REST_ASKED
+            } else {
+                until_next_look(state.now_micros())
+            };
+            tokio::time::sleep(rest.max(pause)).await;
         }
     };
     stop.or(making).await;

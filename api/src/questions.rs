@@ -244,6 +244,11 @@ impl Backend {
         Ok(held.map_or(0, |held| held.table.table.rows.len()))
     }
 
+    /// How long nobody has asked for any table.
+    pub(crate) fn tables_unasked(&self) -> std::time::Duration {
+        self.kept.tables.unasked()
+    }
+
     /// Forgets a table.
     pub(crate) fn forget_table(&self, key: &TableKey) {
         self.kept.tables.forget(key);

@@ -38,6 +38,8 @@ struct Slot<M, T> {
 /// Tables by what was asked for.
 pub(crate) struct Tables<Q, M, T> {
     slots: moka::sync::Cache<Q, Arc<Slot<M, T>>>,
+    /// When anybody asked for any of them the last time; at first, when they began.
+    asked: Mutex<tokio::time::Instant>,
 }
 
 /// Whether a held table may be given.
@@ -122,7 +124,7 @@ where
     pub(crate) fn new() -> Self {
         let slots =
             moka::sync::Cache::builder().max_capacity(TABLES_MAX as u64).time_to_idle(KEEP_UNASKED).build();
-        Self { slots }
+        Self { slots, asked: Mutex::new(tokio::time::Instant::now()) }
     }
 
     /// Makes the table for a question before anybody asks, unless it is there as it would be made or somebody is making it; gives what is there then.
@@ -143,6 +145,11 @@ where
         }
     }
 
+    /// How long nobody has asked for any table.
+    pub(crate) fn unasked(&self) -> Duration {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
     /// Forgets a table.
     pub(crate) fn forget(&self, question: &Q) {
         self.slots.invalidate(question);
@@ -155,6 +162,7 @@ where
         mark: M,
         make: impl Future<Output = Result<T, E>> + Send + 'static,
     ) -> Result<Arc<Held<M, T>>, E> {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = tokio::time::Instant::now();
         let slot = self.slots.get_with(question, Slot::empty);
         let usable = || slot.held().map(|held| (held.usable(&mark, Instant::now()), held));
         match usable() {

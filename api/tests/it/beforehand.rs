@@ -42,6 +42,28 @@ async fn the_first_page_of_each_range_is_there_before_anybody_asks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn they_are_renewed_soon_while_somebody_asks_and_rarely_while_nobody_does() {
+    let fake = example();
+    let router = app(start(&fake, Stop::never()));
+    // Twenty changes, one each four seconds.
+    let changes = async || {
+        let before = tables(&fake);
+        for _ in 0..20 {
+            fake.add("cust_3", "2024-09-30T09:15:35Z", 200, 7);
+            tokio::time::sleep(Duration::from_secs(4)).await;
+        }
+        tables(&fake) - before
+    };
+    an_hour().await;
+    let unasked = changes().await;
+    assert!((4..=6 * 4).contains(&unasked), "{unasked} in 80 s");
+    let answer = get(&router, "/v1/customers?from=-24h&limit=1").await;
+    assert_eq!(answer.status.as_u16(), 200);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(changes().await, 20 * 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_fails_is_let_alone_and_tried_again() {
     let fake = example();
     fake.fails(ReadError::Damaged("a row".to_owned()));
