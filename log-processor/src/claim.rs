@@ -111,7 +111,7 @@ impl<S: RequestStore> Heartbeat<S> {
         if self.statements.judged(source) == Some(Statistics::NeedRebuild) && self.store.remembers() {
             tracing::warn!(
                 source,
-                "another ledger, or another program, has stored requests of this source: this ledger's statistics lack them and are not published, the api answers from single requests"
+                "another ledger, or another program, has stored requests of this source: this ledger's statistics lack them and are not published, the api answers from single requests until `log-processor rebuild` has made them anew"
             );
         }
         true

@@ -4,21 +4,15 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use chrono::Utc;
-use service::Stop;
 use store::RequestStore;
 use store::embedded::{
-    EmbeddedRequests, GenerationRecord, GenerationState, Ledger, LedgerError, LedgerView, Unpublished,
+    EmbeddedRequests, GenerationRecord, GenerationState, LedgerError, LedgerView, Unpublished,
 };
-use store::influx::InfluxRequests;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
-use crate::ownership::Refused;
 use crate::publisher::WAITING_MAX;
-use crate::replay::{self, CannotReplay};
 use crate::report::{Facts, FileReport, StatisticsFacts, Status};
-use crate::running::ledger_options;
 use crate::settings::{Settings, StoreChoice};
 use crate::socket;
 use crate::tail::disk::{Disk, FileId, RealDisk};
@@ -192,71 +186,6 @@ pub fn verify(settings: &Settings, json: bool) -> ExitCode {
     }
 }
 
-/// Sends the log's files to the store again.
-pub fn replay(settings: Settings) -> ExitCode {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => {
-            let code = runtime.block_on(replay_store(&settings));
-            runtime.shutdown_background();
-            ExitCode::from(code)
-        }
-        Err(error) => {
-            tracing::error!(%error, "cannot start");
-            ExitCode::from(UNSETTLED)
-        }
-    }
-}
-
-async fn replay_store(settings: &Settings) -> u8 {
-    let StoreChoice::Influx(config) = &settings.store else {
-        tracing::error!("there is nothing to send to: the embedded store is the ledger itself");
-        return USAGE;
-    };
-    let store = match InfluxRequests::new(config.as_ref().clone()) {
-        Ok(store) => store,
-        Err(error) => {
-            tracing::error!(%error, "INFLUXDB_URL cannot be used");
-            return USAGE;
-        }
-    };
-    match LedgerView::open(&settings.state_dir) {
-        Ok(Some(_)) => {}
-        Ok(None) => {
-            tracing::error!(state_dir = %settings.state_dir.display(), "there is no ledger, so nothing was sent before: a start reads and sends everything");
-            return USAGE;
-        }
-        Err(error) => return ledger_unusable(&error),
-    }
-    let ledger = match Ledger::open(&settings.state_dir, ledger_options(settings), Utc::now().timestamp()) {
-        Ok(ledger) => ledger,
-        Err(error) => return ledger_unusable(&error),
-    };
-    let stop = match Stop::on_signal(UNSETTLED) {
-        Ok(stop) => stop,
-        Err(error) => {
-            tracing::error!(%error, "signals cannot be received");
-            return UNSETTLED;
-        }
-    };
-    let token = CancellationToken::new();
-    let follower = token.clone();
-    tokio::spawn(async move {
-        stop.stopped().await;
-        follower.cancel();
-    });
-    match replay::replay(settings, ledger, store, token).await {
-        Ok(sent) => {
-            print(&format!("replay: {sent}\n"));
-            0
-        }
-        Err(error) => {
-            tracing::error!(%error, "not everything was sent");
-            let owned = matches!(error, CannotReplay::Refused(Refused::Owned { .. }));
-            if owned { OWNED } else { UNSETTLED }
-        }
-    }
-}
-
 /// Says why the ledger cannot be used.
 pub(crate) fn ledger_unusable(error: &LedgerError) -> u8 {
     tracing::error!(%error, "the ledger cannot be used");
@@ -313,7 +242,7 @@ fn block_on<F: Future>(future: F) -> Option<F::Output> {
 }
 
 /// Prints to stdout; a reader that has gone away is no fault.
-fn print(text: &str) -> ExitCode {
+pub(crate) fn print(text: &str) -> ExitCode {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,

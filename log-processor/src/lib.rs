@@ -3,6 +3,7 @@
 //! A library so that the rooms can be tested from outside; the program in `main` is its only user.
 
 pub mod account;
+pub mod again;
 pub mod arrivals;
 pub mod batch;
 pub mod bookkeeper;
@@ -28,6 +29,7 @@ pub mod publication;
 pub mod publisher;
 pub mod readback;
 pub mod reading;
+pub mod rebuild;
 pub mod replay;
 pub mod report;
 pub mod retry;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Command};
+use log_processor::again::{Again, again};
 use log_processor::settings::{PROGRAM, Settings};
 use log_processor::tail::Mode;
 use log_processor::{commands, running};
@@ -23,7 +24,8 @@ fn main() -> ExitCode {
         Some(("status", flags)) => commands::status(&settings, flags.get_flag("json")),
         Some(("rejects", flags)) => commands::rejects(&settings, flags.get_flag("json")),
         Some(("verify", flags)) => commands::verify(&settings, flags.get_flag("json")),
-        Some(("replay", _)) => commands::replay(settings),
+        Some(("replay", _)) => again(settings, Again::Replay),
+        Some(("rebuild", _)) => again(settings, Again::Rebuild),
         Some(("health", _)) => commands::health(&settings),
         _ => {
             loaded.log_warnings();
@@ -81,6 +83,10 @@ fn commands_and_flags(command: Command) -> Command {
         .subcommand(
             Command::new("replay")
                 .about("Sends every settled line of the log's files to the store again and counts nothing twice; no processor may run"),
+        )
+        .subcommand(
+            Command::new("rebuild")
+                .about("Makes the statistics again from the requests that InfluxDB holds, for a log that another ledger has counted in part; no processor may run"),
         )
         .subcommand(
             Command::new("health").about("Asks the running processor's /readyz; exit 0 when it is ready"),

@@ -8,8 +8,8 @@ use std::{fmt, io};
 use bytes::Bytes;
 use chrono::Utc;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use store::RequestStore;
 use store::embedded::{Ledger, LedgerError, LedgerView};
+use store::{RequestStore, Statistics};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ use crate::ownership::{Heartbeat, Refused, WhenWiped};
 use crate::patience::really_wait;
 use crate::publication::Published;
 use crate::reading::TimeLimits;
+use crate::rebuild::CannotRebuild;
 use crate::settings::Settings;
 use crate::statements::Statements;
 use crate::tail::identity::salt_of;
@@ -74,6 +75,9 @@ pub enum CannotReplay {
     /// A file cannot be read.
     #[error("a log cannot be read: {0}")]
     Io(#[from] io::Error),
+    /// The cells could not be made again.
+    #[error(transparent)]
+    Rebuild(#[from] CannotRebuild),
     /// It was told to stop.
     #[error("stopped before everything was sent; run it again")]
     Stopped,
@@ -86,14 +90,15 @@ struct Body {
     ends: Vec<usize>,
 }
 
-/// Sends everything again. The ledger is open, so no processor runs on it.
+/// Sends everything again, then does something with the ledger before the sources are let go; after that statistics of a source are `Some` of it, where they are to be judged anew. The ledger is open, so no
+/// processor runs on it.
 pub async fn replay<S: RequestStore>(
     settings: &Settings,
     mut ledger: Ledger,
-    store: S,
+    store: Arc<S>,
     stop: CancellationToken,
+    then: impl AsyncFnOnce(&mut Ledger, &[String]) -> Result<Option<Statistics>, CannotRebuild>,
 ) -> Result<Sent, CannotReplay> {
-    let store = Arc::new(store);
     let health = Arc::new(Health::default());
     let sources: Vec<String> = settings.sources.paths().logs.into_iter().map(|(source, _)| source).collect();
     let limits = TimeLimits::at(Utc::now().timestamp(), settings.retention);
@@ -104,9 +109,10 @@ pub async fn replay<S: RequestStore>(
     // The next start publishes the statistics.
     let (_published, published) = watch::channel(Published::default());
     let statements = Arc::new(statements);
+    let ledger_id = ledger.id().to_owned();
     let heartbeat = || Heartbeat {
         store: Arc::clone(&store),
-        ledger: ledger.id().to_owned(),
+        ledger: ledger_id.clone(),
         durable: durable.clone(),
         health: Arc::clone(&health),
         statements: Arc::clone(&statements),
@@ -125,12 +131,18 @@ pub async fn replay<S: RequestStore>(
         }
     };
     let send = async {
-        let sent = send_all(settings, view.as_ref(), &store, &health, limits, &stop).await;
+        let sent = match send_all(settings, view.as_ref(), &store, &health, limits, &stop).await {
+            Ok(sent) => then(&mut ledger, &sources).await.map(|judged| (sent, judged)).map_err(Into::into),
+            Err(error) => Err(error),
+        };
         over.cancel();
         sent
     };
     let (sent, ()) = tokio::join!(send, beat);
-    let sent = sent?;
+    let (sent, judged) = sent?;
+    for (source, statistics) in sources.iter().zip(std::iter::repeat(judged)) {
+        statistics.into_iter().for_each(|statistics| statements.judge(source, statistics));
+    }
     // Only now: a replay that was stopped in the middle leaves the store as one that has forgotten something.
     if !settings.write_only {
         let release = heartbeat();

@@ -66,7 +66,7 @@ async fn run_and_renew(mut settings: Settings, mode: Mode, again: impl Fn() -> O
     }
 }
 
-async fn run_store(settings: Settings, stop: Stop, mode: Mode) -> u8 {
+pub(crate) async fn run_store(settings: Settings, stop: Stop, mode: Mode) -> u8 {
     match settings.store.clone() {
         StoreChoice::Embedded => run_with(settings, EmbeddedRequests, stop, mode).await,
         StoreChoice::Influx(config) => match InfluxRequests::new(*config) {

@@ -15,6 +15,7 @@ mod kill9;
 mod original;
 mod outage;
 mod questions;
+mod rebuild;
 mod retention;
 mod rotation_storm;
 mod second_instance;

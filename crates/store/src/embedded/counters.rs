@@ -21,6 +21,7 @@ const LOST_BYTES: &str = "lost_bytes";
 const SKIPPED_BYTES: &str = "skipped_bytes";
 const FUTURE_TIME: &str = "future_time";
 const AMBIGUOUS_TIME: &str = "ambiguous_time";
+const REQUESTS_REBUILT: &str = "requests_rebuilt";
 
 fn rows(totals: &LedgerTotals) -> BTreeMap<CounterKey, u64> {
     let plain = |name: &'static str, value: u64| ((name, String::new(), String::new()), value);
@@ -30,6 +31,8 @@ fn rows(totals: &LedgerTotals) -> BTreeMap<CounterKey, u64> {
         plain(FUTURE_TIME, totals.future_time),
         plain(AMBIGUOUS_TIME, totals.ambiguous_time),
     ]);
+    // A row that only ledgers have that were rebuilt.
+    rows.extend(Some(plain(REQUESTS_REBUILT, totals.rebuilt_requests)).filter(|(_, requests)| *requests > 0));
     rows.extend(
         totals
             .rejected
@@ -79,6 +82,7 @@ pub(super) fn read(connection: &Connection) -> Result<LedgerTotals, Fault> {
             BYTES_SETTLED => totals.bytes_settled = value,
             FUTURE_TIME => totals.future_time = value,
             AMBIGUOUS_TIME => totals.ambiguous_time = value,
+            REQUESTS_REBUILT => totals.rebuilt_requests = value,
             LINES_REJECTED => {
                 totals.rejected.insert(Reason::from_name(&reason).ok_or_else(damaged)?, value);
             }

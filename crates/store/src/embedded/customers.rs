@@ -160,6 +160,24 @@ impl Customers {
         Ok(index)
     }
 
+    /// The customer of that number.
+    pub(super) fn resolve_number(
+        &mut self,
+        connection: &Connection,
+        number: CustomerNumber,
+    ) -> Result<Option<CustomerIndex>, Fault> {
+        let Some(customer) = Customer::read_number(connection, number)? else { return Ok(None) };
+        self.resolve(connection, customer.id.as_bytes()).map(Some)
+    }
+
+    /// Counts other requests in the place of some; `last_second` is the newest of them.
+    pub(super) fn recount(&mut self, index: CustomerIndex, before: u64, after: u64, last_second: i64) {
+        let customer = &mut self.known[index as usize];
+        customer.requests = (customer.requests + after).saturating_sub(before);
+        customer.last_seen_second = customer.last_seen_second.max(last_second);
+        self.changed[index as usize] = true;
+    }
+
     /// A customer that was met.
     pub(super) fn get(&self, index: CustomerIndex) -> &Customer {
         &self.known[index as usize]

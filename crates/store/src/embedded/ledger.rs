@@ -48,12 +48,12 @@ pub struct Ledger {
     pruned_second: Option<i64>,
     pub(super) sources: Sources,
     generations: Generations,
-    customers: Customers,
+    pub(super) customers: Customers,
     cells: PendingCells,
     rejects: PendingRejects,
     raw: PendingRaw,
-    totals: LedgerTotals,
-    committed_totals: LedgerTotals,
+    pub(super) totals: LedgerTotals,
+    pub(super) committed_totals: LedgerTotals,
     /// The customers of the segment that is being applied.
     resolved: Vec<CustomerIndex>,
     // Last, so that it is let go after the connection was closed.

@@ -41,10 +41,10 @@ impl Loaded {
         cell_rows::for_each(connection, WindowKind::Day, EVER, ALL_CUSTOMERS, |_, cell| {
             of_days += cell.requests
         })?;
-        if of_customers != of_days || of_days > totals.lines_stored {
+        if of_customers != of_days || of_days > totals.lines_stored + totals.rebuilt_requests {
             return Err(Fault::Damaged(format!(
-                "{} lines were stored, its customers have {of_customers} requests together, and its days have {of_days}",
-                totals.lines_stored
+                "{} lines were stored, {} requests were added by a rebuild, its customers have {of_customers} requests together, and its days have {of_days}",
+                totals.lines_stored, totals.rebuilt_requests
             )));
         }
         let meta = match Meta::read(connection)? {

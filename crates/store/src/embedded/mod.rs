@@ -23,6 +23,7 @@ mod questions;
 mod raw;
 mod raw_reader;
 mod reader;
+mod rebuild;
 mod rejects;
 mod requests;
 mod retention;
@@ -44,6 +45,7 @@ pub use check::check_cells;
 pub use confirmed::{Confirmed, StoreMemory};
 pub use ledger::{LEDGER_FILE, Ledger};
 pub use reader::EmbeddedStats;
+pub use rebuild::Rebuild;
 pub use requests::EmbeddedRequests;
 pub use types::{
     GenerationId, GenerationRecord, GenerationState, Head, LedgerError, LedgerOptions, LedgerTotals,

@@ -168,7 +168,8 @@ impl Days {
     }
 
     fn close(&mut self) {
-        if let Some((day_second, cell)) = self.open.take() {
+        // A rebuild can leave cells that hold nothing.
+        if let Some((day_second, cell)) = self.open.take().filter(|(_, cell)| !cell.is_empty()) {
             self.total.merge(&cell);
             self.closed.push(DayStats { day_second, summary: cell.summary() });
         }
@@ -178,7 +179,7 @@ impl Days {
 fn customers(connection: &Connection, meta: &Meta, query: &CustomersQuery) -> Result<CustomersPage, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT number, id, requests, last_seen_second, checksum FROM customer
-         WHERE id > ?1 ORDER BY id LIMIT ?2",
+         WHERE id > ?1 AND requests > 0 ORDER BY id LIMIT ?2",
     )?;
     let after = query.after.as_deref().unwrap_or_default();
     let one_more = i64::try_from(query.limit).unwrap_or(i64::MAX).saturating_add(1);

@@ -185,7 +185,8 @@ fn rows(
             }
             cell = Some(sum);
         }
-        if let Some(cell) = cell {
+        // A rebuild can leave cells that hold nothing.
+        if let Some(cell) = cell.filter(|cell| !cell.is_empty()) {
             let Customer { id, last_seen_second, .. } = Customer::from_row(row)?;
             rows.push(TableRow { id, last_seen_second, measures: cell.measures(&query.percentiles) });
         }

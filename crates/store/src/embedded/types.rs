@@ -151,6 +151,8 @@ pub struct LedgerTotals {
     pub future_time: u64,
     /// Stored lines with an ambiguous local time.
     pub ambiguous_time: u64,
+    /// Requests that a rebuild has found in the store beyond those that this ledger had counted.
+    pub rebuilt_requests: u64,
 }
 
 /// What can go wrong with the ledger.

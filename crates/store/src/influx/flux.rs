@@ -307,15 +307,48 @@ from(bucket: params.bucket)
     )
 }
 
+/// Whose requests: those of `params.source`, or of the default log, which carries no source.
+fn of_source(main: bool) -> String {
+    let source = requests::SOURCE;
+    if main { format!("not exists r.{source}") } else { format!("r.{source} == params.source") }
+}
+
+/// The first and the last request of each series of `params.source` (of the default log with `main`): rows with `_time`.
+pub(super) fn stored_span_script(main: bool) -> String {
+    let (measurement, status, whose) = (requests::MEASUREMENT, requests::STATUS_CODE, of_source(main));
+    format!(
+        r#"// tailgauge: span of the stored requests
+all = () => from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == "{status}" and {whose})
+all() |> first() |> keep(columns: ["_time"]) |> yield(name: "first")
+all() |> last() |> keep(columns: ["_time"]) |> yield(name: "last")
+"#
+    )
+}
+
+/// Status and latency of the requests of `params.source` (of the default log with `main`) from `params.start` to before `params.stop`, a row each.
+pub(super) fn stored_outcomes_script(main: bool) -> String {
+    let (measurement, customer_id) = (requests::MEASUREMENT, requests::CUSTOMER_ID);
+    let (duration, status, whose) = (requests::DURATION, requests::STATUS_CODE, of_source(main));
+    format!(
+        r#"// tailgauge: outcomes of the stored requests
+from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and (r._field == "{duration}" or r._field == "{status}") and {whose})
+    |> keep(columns: ["_time", "_value", "_field", "{customer_id}"])
+"#
+    )
+}
+
 /// The first line of the question for stored requests.
 pub(super) const STORED_REQUESTS_MARK: &str = "// tailgauge: stored requests";
 
 /// The fields of the requests of `params.source` (of the default log, which carries no source, with `main`) from `params.start` to before `params.stop`, one row each.
 pub(super) fn stored_requests_script(main: bool) -> String {
-    let (measurement, source) = (requests::MEASUREMENT, requests::SOURCE);
+    let (measurement, whose) = (requests::MEASUREMENT, of_source(main));
     let (customer_id, success) = (requests::CUSTOMER_ID, requests::SUCCESS);
     let (duration, path, status) = (requests::DURATION, requests::REQUEST_PATH, requests::STATUS_CODE);
-    let whose = if main { format!("not exists r.{source}") } else { format!("r.{source} == params.source") };
     format!(
         r#"{STORED_REQUESTS_MARK}
 from(bucket: params.bucket)

@@ -15,6 +15,7 @@ mod query;
 mod questions;
 mod raw_reader;
 mod read;
+mod recount;
 mod registry;
 mod schema;
 mod stored;
@@ -30,5 +31,6 @@ pub use config::{ConfigError, Gzip, InfluxConfig, InfluxUrl, Onboarding, Token};
 #[cfg(feature = "fake")]
 pub use csv::{OwnedRow, answer_rows};
 pub use read::InfluxStats;
+pub use recount::{CellsOfCustomers, CountedCell, CountedWindows};
 pub use stored::{RequestField, StoredField};
 pub use write::InfluxRequests;

@@ -250,7 +250,7 @@ fn count(cell: &mut Cell, row: &Row<'_>) -> Result<(), AnswerError> {
 }
 
 /// Ends the counting. A latency whose request was stored between the two halves of the question is not counted yet.
-fn settle(cell: &mut Cell) {
+pub(super) fn settle(cell: &mut Cell) {
     if cell.is_empty() {
         *cell = Cell::default();
     }

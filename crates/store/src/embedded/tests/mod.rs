@@ -5,6 +5,7 @@ mod damage;
 mod flips;
 mod ledger;
 mod reader;
+mod rebuild;
 mod recount;
 mod retention;
 mod support;
