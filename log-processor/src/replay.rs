@@ -8,7 +8,7 @@ use std::{fmt, io};
 use bytes::Bytes;
 use chrono::Utc;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use store::embedded::{Ledger, LedgerError, LedgerView};
+use store::embedded::{Ledger, LedgerError, LedgerView, Unpublished};
 use store::{RequestStore, Statistics};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -106,8 +106,7 @@ pub async fn replay<S: RequestStore>(
     let view = LedgerView::open(&settings.state_dir)?;
     let durable = Durable::at_start(ledger.commit_number(), ledger.as_of_micros());
     let (_durable, durable) = watch::channel(durable);
-    // The next start publishes the statistics.
-    let (_published, published) = watch::channel(Published::default());
+    let (tell_published, published) = watch::channel(Published::default());
     let statements = Arc::new(statements);
     let ledger_id = ledger.id().to_owned();
     let heartbeat = || Heartbeat {
@@ -123,6 +122,7 @@ pub async fn replay<S: RequestStore>(
     if !heartbeat().claim_all(settings, &stop).await? {
         return Err(CannotReplay::Stopped);
     }
+    tell_published.send_replace(published_before(settings, &statements, &sources)?);
     let over = CancellationToken::new();
     let beat = async {
         if !settings.write_only {
@@ -140,8 +140,10 @@ pub async fn replay<S: RequestStore>(
     };
     let (sent, ()) = tokio::join!(send, beat);
     let (sent, judged) = sent?;
-    for (source, statistics) in sources.iter().zip(std::iter::repeat(judged)) {
-        statistics.into_iter().for_each(|statistics| statements.judge(source, statistics));
+    if let Some(judged) = judged {
+        // The next start publishes them.
+        tell_published.send_replace(Published::default());
+        sources.iter().for_each(|source| statements.judge(source, judged));
     }
     // Only now: a replay that was stopped in the middle leaves the store as one that has forgotten something.
     if !settings.write_only {
@@ -152,6 +154,23 @@ pub async fn replay<S: RequestStore>(
         }
     }
     Ok(sent)
+}
+
+/// What the runs before have published: all that the ledger has, if nothing of it waits, and the store has forgotten nothing.
+fn published_before(
+    settings: &Settings,
+    statements: &Statements,
+    sources: &[String],
+) -> Result<Published, LedgerError> {
+    let unpublished = Unpublished::open(&settings.state_dir)?;
+    let is_published =
+        |source: &String| matches!(statements.judged(source), Some(Statistics::Published { .. }));
+    let all_is = sources.iter().all(is_published) && unpublished.waiting(1)? == 0;
+    Ok(Published {
+        through: if all_is { Some(unpublished.state()?) } else { None },
+        from_second: statements.days_from_second(),
+        waiting: 0,
+    })
 }
 
 async fn send_all<S: RequestStore>(

@@ -37,6 +37,10 @@ fn x1_an_emptied_store_is_whole_again_and_nothing_counts_twice() {
     for status in [&mut before, &mut after] {
         status["lag_seconds"] = 0.into();
     }
+    // Those are published again by the next start.
+    let statistics =
+        [&mut before, &mut after].map(|status| status["statistics"].take()["waiting_cells"].clone());
+    assert!(statistics[0] == 0 && statistics[1].as_u64() > Some(0), "{statistics:?}");
     assert_eq!(after, before);
     assert!(printed(&bench, &["verify"], 0).contains("1300 requests are in influxdb"));
     // The store is known again: work goes on.
@@ -60,6 +64,21 @@ fn a_replay_into_an_intact_store_changes_nothing() {
     bench.expect(&["replay"], 0);
     assert_eq!(influx.points("api_requests"), points);
     assert_eq!(influx.counts().changed_points, 0);
+}
+
+/// The ledger notes how fresh it is more often than the store is told. A replay told of the requests only, and the statistics looked as if they lacked something.
+#[test]
+fn after_a_replay_statistics_answer_as_before() {
+    let influx = FakeInflux::start().expect("a free port");
+    let bench = settled(&influx);
+    bench.expect(&["--once"], 0); // Nothing new.
+    bench.expect(&["replay"], 0);
+    let said = influx.points("api_processors");
+    let last = said.iter().max_by_key(|point| point.time_nanos).expect("a statement");
+    let of = |field: &str| format!("{:?}", last.fields[field]);
+    assert!(of("statistics").contains("published") && of("released").contains("true"), "{last:?}");
+    assert_eq!(of("as_of_us"), of("statistics_as_of_us"), "{last:?}");
+    assert!(!of("as_of_us").contains("-1"), "{last:?}");
 }
 
 #[test]
