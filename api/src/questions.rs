@@ -217,17 +217,21 @@ impl Backend {
         self.at_this_version(&self.kept.paths, query, async { self.store.paths(&asked).await }).await
     }
 
-    /// All customers of a period, as of some moments ago at most.
+    /// All customers of a period, as of some moments ago at most, and how fresh that is: while nothing changes, as fresh as everything is.
     pub(crate) async fn table(
         &self,
         _: Everybody,
         key: TableKey,
         period: Period,
-    ) -> Result<Arc<HeldCustomers>, ApiError> {
+    ) -> Result<(Arc<HeldCustomers>, Freshness), ApiError> {
         let found = async {
-            let (version, _) = self.store.version_with_freshness().await?;
+            let (version, fresh_now) = self.store.version_with_freshness().await?;
             let make = self.make_table(&key, period);
-            self.kept.tables.get(key, (version, period), make).await
+            let held = self.kept.tables.get(key, (version, period), make).await?;
+            let made = held.table.table.freshness.as_of_micros;
+            let is_of_now = held.mark().0 == version;
+            let as_of_micros = if is_of_now { fresh_now.as_of_micros.max(made) } else { made };
+            Ok((held, Freshness { as_of_micros }))
         };
         self.checked(found.await.map_err(Arc::new))
     }

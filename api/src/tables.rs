@@ -51,6 +51,11 @@ enum Use {
 }
 
 impl<M: PartialEq, T> Held<M, T> {
+    /// What it was made of.
+    pub(crate) fn mark(&self) -> &M {
+        &self.mark
+    }
+
     fn usable(&self, mark: &M, now: Instant) -> Use {
         let age = now.saturating_duration_since(self.since);
         let age_max = AGE_MAX.max(self.took * AGE_MAX_MAKINGS);

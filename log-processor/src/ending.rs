@@ -28,6 +28,8 @@ pub struct End {
     pub mode: Mode,
     /// Bytes of the followed files that are not settled.
     pub unread_bytes: u64,
+    /// A drain came to the end of all files; what is unread there are unfinished last lines.
+    pub drained: bool,
     /// The store has all statistics of what is settled, where it is to have them.
     pub published: bool,
 }
@@ -55,7 +57,7 @@ impl End {
     /// A stop ends the following of a log wherever it is: what was not handed on yet is no failure, the next start reads it. But when nothing could be handed on,
     /// because the store was never reached, and there is something, it was not "everything settled"; nor was it when the run was to drain the files.
     pub fn exit_code(self) -> u8 {
-        let kept_from_reading = !self.cleared && self.unread_bytes > 0;
+        let kept_from_reading = !self.cleared && self.unread_bytes > 0 && !self.drained;
         let drained_in_part = self.stopped && self.mode != Mode::Follow && self.unread_bytes > 0;
         // What a stop leaves is published after the next start; a run that drains has no next one.
         let unpublished = !self.published && self.cleared && self.mode != Mode::Follow;
@@ -78,9 +80,11 @@ mod tests {
             stopped: true,
             mode: Mode::Follow,
             unread_bytes: 900,
+            drained: false,
             published: true,
         };
-        let drain = End { mode: Mode::Drain { take_last: false }, stopped: false, unread_bytes: 9, ..follow };
+        let mode = Mode::Drain { take_last: false };
+        let drain = End { mode, stopped: false, unread_bytes: 9, drained: true, ..follow };
         for (what, end, code) in [
             ("a stop while there is more to read", follow, 0),
             ("a stop with lines in flight", End { lines_in_flight: 1, ..follow }, 3),
@@ -88,7 +92,9 @@ mod tests {
             ("a stop before the store was reached", End { cleared: false, ..follow }, 3),
             ("the same with nothing to read", End { cleared: false, unread_bytes: 0, ..follow }, 0),
             ("drained, but for an unfinished last line", drain, 0),
-            ("stopped while draining", End { stopped: true, ..drain }, 3),
+            ("the same, and the store was never needed", End { cleared: false, ..drain }, 0),
+            ("stopped while draining", End { stopped: true, drained: false, ..drain }, 3),
+            ("stopped while it could not drain", End { cleared: false, drained: false, ..drain }, 3),
             ("drained, and not published", End { published: false, ..drain }, 3),
             ("a stop before all was published", End { published: false, ..follow }, 0),
             ("stopped after the last line", End { stopped: true, unread_bytes: 0, ..drain }, 0),

@@ -212,6 +212,7 @@ pub async fn run<S: RequestStore>(
         stopped: token.is_cancelled(),
         mode,
         unread_bytes: ending::unread_bytes(&settings),
+        drained: mode != Mode::Follow && drained.complete,
         published,
     };
     Ok(Outcome { exit_code: end.exit_code(), status, drained })

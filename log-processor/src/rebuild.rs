@@ -4,9 +4,9 @@
 use std::fmt;
 
 use stats::{Cell, SECONDS_PER_DAY, WindowKind, day_of};
-use store::Trouble;
 use store::embedded::{Ledger, LedgerError, Rebuild};
 use store::influx::{CellsOfCustomers, InfluxRequests};
+use store::{RequestStore as _, Trouble};
 use tokio_util::sync::CancellationToken;
 
 /// So much is asked for at once, in seconds, at first and at least.
@@ -52,21 +52,41 @@ pub async fn rebuild(
     ledger: &mut Ledger,
     store: &InfluxRequests,
     sources: &[String],
+    now_second: i64,
     stop: &CancellationToken,
 ) -> Result<Rebuilt, CannotRebuild> {
     let mut rebuilt = Rebuilt::default();
+    let keeps = store.keeps_for().await?.map(|keeps| i64::try_from(keeps.as_secs()).unwrap_or(i64::MAX));
+    let dropped_before = keeps.map_or(i64::MIN, |keeps| now_second.saturating_sub(keeps));
     for source in sources {
-        let Some((first, last)) = store.stored_span(source).await? else { continue };
+        let Some((first, last)) = store.stored_span(source, i64::MIN).await? else { continue };
         let Some(cells) = ledger.rebuild(source)? else { continue };
         let mut work = Work { cells, store, source, stop, stretch_seconds: STRETCH_SECONDS, days: 0 };
         // What the retention has dropped of the ledger is not brought back.
         let mut day_second = day_of(first).max(work.cells.kept_from_second());
-        if work.is_dropped_in_part(day_second).await? {
+        // The day whose first requests the store may have dropped already.
+        if day_second < dropped_before && work.is_dropped_in_part(day_second).await? {
+            tracing::warn!(
+                source,
+                day_second,
+                "the store has dropped a part of the first day that it has: the statistics of that day stay as they are"
+            );
             day_second += SECONDS_PER_DAY;
         }
         while day_second <= last {
-            work.day(day_second).await?;
-            day_second += SECONDS_PER_DAY;
+            let next_second = day_second + SECONDS_PER_DAY;
+            // Where there is nothing, the next request is looked for: it may be years away.
+            let goes_on = match work.day(day_second).await? {
+                true => next_second,
+                false => {
+                    store.stored_span(source, next_second).await?.map_or(i64::MAX, |(next, _)| day_of(next))
+                }
+            };
+            while day_second + SECONDS_PER_DAY < goes_on.min(last) {
+                day_second += SECONDS_PER_DAY;
+                work.cells.end_day(day_second)?;
+            }
+            day_second = goes_on;
         }
         let days = work.days;
         let (before, after) = work.cells.commit()?;
@@ -101,7 +121,8 @@ impl Work<'_> {
         Ok(stored < counted)
     }
 
-    async fn day(&mut self, day_second: i64) -> Result<(), CannotRebuild> {
+    /// One day; whether it has any request.
+    async fn day(&mut self, day_second: i64) -> Result<bool, CannotRebuild> {
         let (mut of_day, mut most_cells) = (CellsOfCustomers::new(), 0);
         for (from, to) in stretches(day_second, self.stretch_seconds) {
             if self.stop.is_cancelled() {
@@ -131,7 +152,8 @@ impl Work<'_> {
         of_day.values_mut().for_each(|counted| counted.cell.settle());
         self.days += u64::from(!of_day.is_empty());
         self.put(WindowKind::Day, day_second, &of_day)?;
-        Ok(self.cells.end_day(day_second)?)
+        self.cells.end_day(day_second)?;
+        Ok(!of_day.is_empty())
     }
 
     /// Puts the cells of a window's customers, and of all together.

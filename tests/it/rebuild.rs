@@ -84,4 +84,16 @@ fn x1_a_lost_ledger_has_all_statistics_again() {
         "{}",
         String::from_utf8_lossy(&stack.verify(&[]).stdout)
     );
+
+    // The file is back in its place, where this ledger finds it new; and one request is half a century old.
+    stack.append("1971-01-01 00:00:00 cust_7 /api/v1/resource4 200 0.772\n");
+    stack.once();
+    stack.run("log-processor", &["rebuild"], &[], 0);
+    let recount = stack.recount();
+    eventually(PATIENCE, "statistics tell of it", || {
+        let answer = api.stats(None, "1970-01-01").json();
+        let whole = answer["total_requests"] == recount.lines() && answer["method"] == "cells";
+        holds(whole, || format!("{answer:#}"))
+    });
+    api.assert_equal(&recount, &dates);
 }

@@ -196,12 +196,12 @@ pub(super) async fn customers(
     let rows = parameters.customers(parameters.percentiles()?)?;
     let period = parameters.period(asked.moment)?;
     let key = parameters.table_key(&rows.percentiles, false)?;
-    let held = state.backend().table(everybody, key, period).await?;
+    let (held, freshness) = state.backend().table(everybody, key, period).await?;
     let (period, table) = (&held.table.period, &held.table.table);
     let about = super::answers::About::new(None, period, table.method);
     let answer = CustomersV1::new(&table.rows, &rows, about);
     let next = answer.next_cursor().map(|cursor| parameters.with_cursor("/v1/customers", cursor));
-    Ok(asked.reply(&answer, table.freshness, table.freshness, next))
+    Ok(asked.reply(&answer, table.freshness, freshness, next))
 }
 
 /// Who is hurt.
@@ -227,9 +227,9 @@ pub(super) async fn hurt(
     let limit = parameters.limit(TOP_DEFAULT)?;
     let period = parameters.compared_period(asked.moment)?;
     let key = parameters.table_key(&[], true)?;
-    let held = state.backend().table(everybody, key, period).await?;
+    let (held, freshness) = state.backend().table(everybody, key, period).await?;
     let found = &held.table;
     let about = super::answers::About::new(None, &found.period, found.table.method);
     let answer = HurtV1::new(found, rank, limit, about);
-    Ok(asked.reply(&answer, found.table.freshness, found.table.freshness, None))
+    Ok(asked.reply(&answer, found.table.freshness, freshness, None))
 }

@@ -144,6 +144,21 @@ async fn freshness_is_of_the_moment_not_of_the_cache() {
     assert_eq!(fake.asked().len(), 1, "a kept answer with a new freshness");
 }
 
+/// While no lines came, a table's as_of stood still at the moment of its making.
+#[tokio::test]
+async fn a_table_of_all_customers_is_as_fresh_as_its_version() {
+    const TABLE: &str = "/v1/customers?from=-24h";
+    let fake = example();
+    let router = router(&fake);
+    assert_eq!(get(&router, TABLE).await.json()["lag_seconds"], 0.4);
+    fake.set_as_of(Some(NOW_MICROS - 100_000));
+    assert_eq!(get(&router, TABLE).await.json()["lag_seconds"], 0.1);
+    // Something changed: the table, which is young enough to be given, says nothing of it.
+    fake.set_version(100);
+    fake.set_as_of(Some(NOW_MICROS));
+    assert_eq!(get(&router, TABLE).await.json()["lag_seconds"], 0.4);
+}
+
 #[tokio::test]
 async fn where_the_version_is_only_a_second_a_kept_answer_keeps_its_freshness() {
     let fake = example();

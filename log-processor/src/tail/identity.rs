@@ -34,7 +34,9 @@ pub fn extend_last_bytes(last: &mut Vec<u8>, bytes: &[u8], joined: bool) {
 /// Marks the end of a segment; `last` are the last bytes before it.
 pub fn mark_segment(last: &mut Vec<u8>, segment: &mut SettledSegment) {
     let joined = segment.end_offset - segment.start_offset == segment.bytes.len() as u64;
-    let too_long = segment.rejects.first().is_some_and(|reject| reject.reason == Reason::TooLong);
+    // Of a line that was passed over because of its length only the beginning is here; one just over the limit is here as it stands in the file.
+    let first = segment.rejects.first();
+    let too_long = !joined && first.is_some_and(|reject| reject.reason == Reason::TooLong);
     extend_last_bytes(last, if too_long { b"\n" } else { &segment.bytes }, joined);
     segment.tail_marker = marker_of(last);
 }

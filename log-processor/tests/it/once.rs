@@ -51,6 +51,35 @@ fn an_unfinished_last_line_stays_and_is_named_and_final_takes_it() {
     assert_eq!(bench.status()["lag_bytes"], 0);
 }
 
+/// A line just over the limit is whole in the batch, and its bytes were marked as if it had been passed over: the next start took the file for another one.
+#[test]
+fn t1_a_line_just_over_the_limit_counts_nothing_again_at_the_next_start() {
+    for beyond in [1, 500, 200_000] {
+        let influx = FakeInflux::start().expect("a free port");
+        let bench = Bench::on(&influx);
+        let long = "z".repeat((1 << 20) + beyond);
+        bench.append(&format!("{}{long}\n{}", lines(0, 50), lines(50, 51)));
+        for _ in 0..3 {
+            bench.expect(&["--once"], 0);
+            let status = bench.status();
+            let told = ["lines_stored", "lines_rejected"].map(|name| status[name].as_u64());
+            assert_eq!(told, [Some(51), Some(1)], "{beyond} bytes over the limit");
+        }
+        assert_eq!(influx.count("api_requests"), 51);
+    }
+}
+
+/// Nothing whole is left to hand on, so the store is not needed: that was taken for a store that was never reached.
+#[test]
+fn an_unfinished_last_line_is_no_failure_of_the_next_drain() {
+    let influx = FakeInflux::start().expect("a free port");
+    let bench = Bench::on(&influx);
+    bench.append(&format!("{}2026-11-2", lines(0, 1)));
+    for _ in 0..3 {
+        bench.expect(&["--once"], 0);
+    }
+}
+
 #[test]
 fn a_path_without_a_file_is_exit_code_2() {
     let output = Bench::new().expect(&["--once"], 2);

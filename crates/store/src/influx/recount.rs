@@ -43,16 +43,16 @@ impl CountedCell {
 }
 
 impl InfluxRequests {
-    /// The first and the last second of a source's requests; `None` if there are none.
+    /// The first and the last second of a source's requests from a second on; `None` if there are none.
     ///
     /// # Errors
     /// The store does not answer, or not as it should.
-    pub async fn stored_span(&self, source: &str) -> Result<Option<(i64, i64)>, Trouble> {
+    pub async fn stored_span(&self, source: &str, from_second: i64) -> Result<Option<(i64, i64)>, Trouble> {
         let config = self.config();
         let params = Params::default()
             .text("bucket", &config.bucket)
             .text("source", &source_value(source))
-            .second("start", i64::MIN)
+            .second("start", from_second)
             .second("stop", i64::MAX);
         let script = flux::stored_span_script(source == requests::MAIN_SOURCE);
         let mut span: Option<(i64, i64)> = None;
