@@ -50,11 +50,17 @@ impl Cell {
         self.successes += u64::from((200..400).contains(&status));
         self.classes[usize::from((status / 100).clamp(1, 5)) - 1] += 1;
         if let Some(micros) = latency_micros {
-            let micros = micros.min(LATENCY_MAX_MICROS);
-            self.latency_sum_micros = self.latency_sum_micros.saturating_add(micros);
-            self.latency_max_micros = self.latency_max_micros.max(micros);
-            self.histogram.observe(micros);
+            self.observe_latency(micros);
         }
+    }
+
+    /// Counts the latency of a request that was counted without it.
+    #[inline]
+    pub fn observe_latency(&mut self, micros: u64) {
+        let micros = micros.min(LATENCY_MAX_MICROS);
+        self.latency_sum_micros = self.latency_sum_micros.saturating_add(micros);
+        self.latency_max_micros = self.latency_max_micros.max(micros);
+        self.histogram.observe(micros);
     }
 
     /// Counts requests that were counted together: by status class, sum and greatest of the latencies in microseconds, and the latencies by bucket in ascending order.

@@ -43,10 +43,7 @@ impl Days {
                 cell.successes += count;
             }
         } else {
-            let micros = micros(row.parse("_value")?)?;
-            cell.latency_sum_micros = cell.latency_sum_micros.saturating_add(micros);
-            cell.latency_max_micros = cell.latency_max_micros.max(micros);
-            cell.histogram.observe(micros);
+            cell.observe_latency(micros(row.parse("_value")?)?);
         }
         Ok(())
     }

@@ -234,18 +234,20 @@ fn customer_of<'a>(found: &'a mut Found, row: &Row<'_>) -> Result<&'a mut (Cell,
 
 /// Counts a row of [`flux::REQUESTS`] or [`flux::LATENCIES`].
 fn count(cell: &mut Cell, row: &Row<'_>) -> Result<(), AnswerError> {
-    if row.result() == flux::REQUESTS {
-        let status: u16 = row.parse("_value")?;
-        if !(100..600).contains(&status) {
-            return Err(AnswerError::Malformed(format!("a stored status of {status}")));
-        }
-        cell.observe(status, None);
-    } else {
-        let micros = micros(row.parse("_value")?)?;
-        cell.latency_sum_micros = cell.latency_sum_micros.saturating_add(micros);
-        cell.latency_max_micros = cell.latency_max_micros.max(micros);
-        cell.histogram.observe(micros);
+    count_field(cell, row, row.result() == flux::REQUESTS)
+}
+
+/// Counts the status of a request, which is the request itself, or its latency.
+pub(super) fn count_field(cell: &mut Cell, row: &Row<'_>, is_status: bool) -> Result<(), AnswerError> {
+    if !is_status {
+        cell.observe_latency(micros(row.parse("_value")?)?);
+        return Ok(());
     }
+    let status: u16 = row.parse("_value")?;
+    if !(100..600).contains(&status) {
+        return Err(AnswerError::Malformed(format!("a stored status of {status}")));
+    }
+    cell.observe(status, None);
     Ok(())
 }
 

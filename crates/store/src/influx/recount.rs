@@ -7,8 +7,7 @@ use stats::{Cell, WindowKind};
 use super::csv::{AnswerError, Row};
 use super::flux::{self, Params};
 use super::query::ask;
-use super::questions::settle;
-use super::read::micros;
+use super::questions::{count_field, settle};
 use super::schema::{requests, source_value};
 use super::write::InfluxRequests;
 use crate::Trouble;
@@ -110,19 +109,10 @@ impl InfluxRequests {
 
 /// Counts one field of a request.
 fn count(counted: &mut CountedCell, second: i64, row: &Row<'_>) -> Result<(), AnswerError> {
-    let cell = &mut counted.cell;
-    if row.require("_field")? == requests::STATUS_CODE {
-        let status: u16 = row.parse("_value")?;
-        if !(100..600).contains(&status) {
-            return Err(AnswerError::Malformed(format!("a stored status of {status} at second {second}")));
-        }
-        cell.observe(status, None);
+    let is_status = row.require("_field")? == requests::STATUS_CODE;
+    count_field(&mut counted.cell, row, is_status)?;
+    if is_status {
         counted.last_second = counted.last_second.max(second);
-    } else {
-        let micros = micros(row.parse("_value")?)?;
-        cell.latency_sum_micros = cell.latency_sum_micros.saturating_add(micros);
-        cell.latency_max_micros = cell.latency_max_micros.max(micros);
-        cell.histogram.observe(micros);
     }
     Ok(())
 }
