@@ -16,6 +16,7 @@ pub mod delivery;
 pub mod ending;
 pub mod frontier;
 pub mod health;
+pub mod last_words;
 pub mod ledger_port;
 pub mod lines;
 pub mod memory;

@@ -24,10 +24,11 @@ use crate::companions::{Watched, probe, read_back, spawn_endpoints, watch_checku
 use crate::counters::Counters;
 use crate::ending::{self, End};
 use crate::health::Health;
+use crate::last_words::Endings;
 use crate::memory::{BUDGET_BYTES, WorkingMemory};
 use crate::ownership::{Heartbeat, Refused, WhenWiped};
 use crate::publication::Published;
-use crate::publisher::{Endings, Publisher};
+use crate::publisher::Publisher;
 use crate::reading::TimeLimits;
 use crate::report::Status;
 use crate::settings::Settings;

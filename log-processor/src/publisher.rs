@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::account::Account;
 use crate::counters::Counters;
 use crate::health::{Concern, Severity, StoreWay};
+use crate::last_words::{Endings, GivenUp, LastWords};
 use crate::ownership::Heartbeat;
 use crate::patience::tell;
 use crate::publication::{Pace, Published, first_published_second};
@@ -29,29 +30,12 @@ use crate::to_ledger::ToLedger;
 const PIECE: PieceLimit = PieceLimit { bytes: 128 << 10, cells: 1000 };
 /// The store rests for as long as it took a piece; while lines are on their way to it, for that many times as long: they go first.
 const REST_WHILE_BUSY: u32 = 5;
-/// A stop waits that long for the last statistics; what is left is published after the next start.
-const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How often the store is asked for how long it keeps its points.
 const KEEPS_EVERY: Duration = Duration::from_secs(600);
 /// How often it is looked whether anything is new, if nobody says so.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// So far the waiting cells are counted.
 pub(crate) const WAITING_MAX: u32 = 1_000_000;
-
-/// What ends it.
-#[derive(Clone, Debug)]
-pub struct Endings {
-    /// The sources are ours: it may begin.
-    pub cleared: CancellationToken,
-    /// Everything is settled: the last statistics are to be published.
-    pub settled: CancellationToken,
-    /// The program stops.
-    pub stop: CancellationToken,
-    /// Ends all patience.
-    pub give_up: CancellationToken,
-    /// Nothing may be left when it ends (a run that drains).
-    pub leaves_nothing: bool,
-}
 
 /// The room.
 #[derive(Debug)]
@@ -81,6 +65,12 @@ enum Stopped {
     GivenUp,
     /// The ledger cannot be read.
     Ledger(LedgerError),
+}
+
+impl From<GivenUp> for Stopped {
+    fn from(_: GivenUp) -> Self {
+        Stopped::GivenUp
+    }
 }
 
 impl From<LedgerError> for Stopped {
@@ -155,7 +145,7 @@ impl<S: RequestStore> Publisher<S> {
             said_too_large: false,
             incomplete_before: self.heartbeat.statements.days_from_second(),
             backoff: Backoff::default(),
-            deadline: None,
+            last_words: LastWords::of(self.endings.clone()),
         };
         rounds.run()
     }
@@ -186,8 +176,7 @@ struct Rounds<'a, S> {
     /// Days before this second lack what came when the store did not take them any more.
     incomplete_before: i64,
     backoff: Backoff,
-    /// When a stop ends patience.
-    deadline: Option<Duration>,
+    last_words: LastWords,
 }
 
 impl<S: RequestStore> Rounds<'_, S> {
@@ -199,14 +188,12 @@ impl<S: RequestStore> Rounds<'_, S> {
         let health = Arc::clone(&self.publisher.heartbeat.health);
         let way = health.store_way(Concern::Statistics);
         loop {
-            let is_last = self.publisher.endings.settled.is_cancelled();
-            if is_last && self.deadline.is_none() {
-                let patience = if self.publisher.endings.leaves_nothing { Duration::MAX } else { LAST_WORDS };
-                self.deadline = Some(self.now().saturating_add(patience));
+            if self.last_words.begin() {
                 self.publisher.ask(|reply| ToLedger::Commit { reply })?;
                 // A round that was interrupted goes on behind what has changed since: the last one begins anew.
                 self.older = None;
             }
+            let is_last = self.last_words.have_begun();
             // A store that was wiped gets nothing until somebody has decided what to do.
             if health.has(Concern::Wiped) {
                 self.rest(Duration::from_secs(1))?;
@@ -342,50 +329,32 @@ impl<S: RequestStore> Rounds<'_, S> {
     }
 
     /// Waits until the next round: for the pace, and while nothing waits, for something new.
-    fn wait(&mut self, is_through: bool) -> Result<(), Stopped> {
-        let Endings { settled, .. } = self.publisher.endings.clone();
-        let is_last = settled.is_cancelled();
+    fn wait(&self, is_through: bool) -> Result<(), Stopped> {
         let mut durable = self.publisher.heartbeat.durable.clone();
         durable.mark_unchanged();
         let commit = self.publisher.published.borrow().through.map(|through| through.commit);
-        let news = async {
+        self.idly(async {
             // The as_of of a silent log moves without a commit: nothing to publish.
             let is_new = |durable: &Durable| !is_through || Some(durable.commit) != commit;
             tokio::select! {
-                () = settled.cancelled(), if !is_last => {}
                 _ = durable.wait_for(is_new) => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
-        };
-        self.patiently(news)?;
-        if !settled.is_cancelled() || is_last {
-            self.rest(self.pace.current_due().saturating_sub(self.now()))?;
-        }
-        Ok(())
+            tokio::time::sleep(self.pace.current_due().saturating_sub(self.now())).await;
+        })
     }
 
-    /// Waits; the end of the lines ends that too, once.
     fn rest(&self, length: Duration) -> Result<(), Stopped> {
-        let settled = &self.publisher.endings.settled;
-        let is_last = settled.is_cancelled();
-        self.patiently(async {
-            tokio::select! {
-                () = tokio::time::sleep(length) => {}
-                () = settled.cancelled(), if !is_last => {}
-            }
-        })
+        self.idly(tokio::time::sleep(length))
+    }
+
+    /// Waits between two rounds.
+    fn idly(&self, something: impl Future<Output = ()>) -> Result<(), Stopped> {
+        Ok(self.runtime.block_on(self.last_words.idly(something))?)
     }
 
     /// Waits for something as long as there is patience.
     fn patiently<V>(&self, something: impl Future<Output = V>) -> Result<V, Stopped> {
-        let left = self.deadline.map(|deadline| deadline.saturating_sub(self.now()));
-        let give_up = &self.publisher.endings.give_up;
-        self.runtime.block_on(async {
-            tokio::select! {
-                value = something => Ok(value),
-                () = give_up.cancelled() => Err(Stopped::GivenUp),
-                () = tokio::time::sleep(left.unwrap_or(Duration::MAX)) => Err(Stopped::GivenUp),
-            }
-        })
+        Ok(self.runtime.block_on(self.last_words.patiently(something))?)
     }
 }
