@@ -18,6 +18,7 @@ use crate::error::{ApiError, Kind, Severity, internal};
 use crate::metrics::Metrics;
 use crate::questions::KeptAnswers;
 use crate::scope::{Everybody, Subject};
+use crate::shared_look::SharedLook;
 use crate::trouble_log::TroubleLog;
 
 /// When to ask again after the store could not be reached and did not say when.
@@ -96,9 +97,13 @@ pub(crate) struct Made<A> {
 /// An answer and how fresh it is.
 type Found<A> = Result<(Arc<Made<A>>, Freshness), ApiError>;
 
+/// What a look at the store's version finds.
+type Version = Result<(DataVersion, Freshness), Arc<ReadError>>;
+
 /// The store with its cache.
 pub(crate) struct Backend {
     pub(crate) store: Arc<dyn AnyStore>,
+    versions: SharedLook<Version>,
     stats: VersionedCache<StatsQuery, Made<StatsAnswer>>,
     customers: VersionedCache<CustomersQuery, Made<CustomersAnswer>>,
     pub(crate) kept: KeptAnswers,
@@ -117,6 +122,7 @@ impl Backend {
     pub(crate) fn new(store: impl StatsStore, cache_max_bytes: u64, metrics: Arc<Metrics>) -> Self {
         Self {
             store: Arc::new(store),
+            versions: SharedLook::default(),
             stats: VersionedCache::new(cache_max_bytes / 4, Arc::clone(&metrics)),
             customers: VersionedCache::new(cache_max_bytes / 4, Arc::clone(&metrics)),
             kept: KeptAnswers::new(cache_max_bytes / 2, &metrics),
@@ -159,7 +165,7 @@ impl Backend {
         Made<A>: Kept,
     {
         let found = async {
-            let (version, fresh_now) = self.store.version_with_freshness().await?;
+            let (version, fresh_now) = self.version().await?;
             let made = cache.get(query, version, make).await?;
             // Both hold for this answer: what every answer of the version is at least, and what it was itself when it was made.
             let freshness =
@@ -167,6 +173,16 @@ impl Backend {
             Ok((made, freshness))
         };
         self.checked(found.await)
+    }
+
+    /// The data's version of now, and how fresh it is at least.
+    pub(crate) async fn version(&self) -> Version {
+        let store = Arc::clone(&self.store);
+        let look = move || {
+            let store = Arc::clone(&store);
+            async move { store.version_with_freshness().await.map_err(Arc::new) }
+        };
+        self.versions.look(look).await
     }
 
     /// How fresh the data is now. Reaches the store, so it also tells whether the store can be reached.

@@ -30,6 +30,7 @@ mod request_id;
 mod scope;
 mod server;
 pub mod settings;
+mod shared_look;
 mod tables;
 mod trouble_log;
 mod v1;

@@ -126,7 +126,7 @@ impl Backend {
         A: Kept,
     {
         let found = async {
-            let (version, fresh) = self.store.version_with_freshness().await?;
+            let (version, fresh) = self.version().await?;
             Ok((cache.get(question, version, make).await?, fresh))
         };
         self.checked(found.await)
@@ -225,15 +225,15 @@ impl Backend {
         period: Period,
     ) -> Result<(Arc<HeldCustomers>, Freshness), ApiError> {
         let found = async {
-            let (version, fresh_now) = self.store.version_with_freshness().await?;
+            let (version, fresh_now) = self.version().await?;
             let make = self.make_table(&key, period);
-            let held = self.kept.tables.get(key, (version, period), make).await?;
+            let held = self.kept.tables.get(key, (version, period), make).await.map_err(Arc::new)?;
             let made = held.table.table.freshness.as_of_micros;
             let is_of_now = held.mark().0 == version;
             let as_of_micros = if is_of_now { fresh_now.as_of_micros.max(made) } else { made };
             Ok((held, Freshness { as_of_micros }))
         };
-        self.checked(found.await.map_err(Arc::new))
+        self.checked(found.await)
     }
 
     /// The same before anybody asks, on nobody's behalf: tells how many customers the table has, and gives nothing of it. A fault is told to those who ask.

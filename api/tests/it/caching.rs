@@ -39,6 +39,7 @@ async fn those_who_ask_at_once_share_one_computation() {
         let router = router(&fake);
         let answers = at_once(&fake, &router, path, 50).await;
         assert_eq!(fake.asked().len(), 1, "{path}");
+        assert!(fake.looks() <= 3, "{path}: {} looks at the version for 50 questions", fake.looks());
         assert!(answers.iter().all(|answer| answer.body == answers[0].body), "{path}");
         get(&router, path).await;
         assert_eq!(fake.asked().len(), 1, "{path}: kept");

@@ -53,6 +53,8 @@ struct Inside {
     error: Option<ReadError>,
     panics: bool,
     asked: Vec<Asked>,
+    /// How often the version was looked at.
+    looks: u32,
 }
 
 #[derive(Clone)]
@@ -73,6 +75,7 @@ impl Fake {
             error: None,
             panics: false,
             asked: Vec::new(),
+            looks: 0,
         };
         Self { inside: Arc::new(Mutex::new(inside)), gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
     }
@@ -132,6 +135,10 @@ impl Fake {
         self.gate.forget_permits(Semaphore::MAX_PERMITS);
     }
 
+    pub(crate) fn looks(&self) -> u32 {
+        self.inside().looks
+    }
+
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.inside().asked.clone()
     }
@@ -160,7 +167,8 @@ impl StatsStore for Fake {
     }
 
     async fn version_with_freshness(&self) -> Result<(DataVersion, Freshness), ReadError> {
-        let inside = self.checked()?;
+        let mut inside = self.checked()?;
+        inside.looks += 1;
         let as_of_micros = inside.as_of_micros.filter(|_| inside.exact);
         Ok((DataVersion(inside.version), Freshness { as_of_micros }))
     }
