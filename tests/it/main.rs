@@ -7,6 +7,7 @@ mod browser;
 mod bucket_conflict;
 mod campaign;
 mod containers;
+mod crowd;
 mod demo;
 mod disk_trouble;
 mod files;
