@@ -161,7 +161,7 @@ impl Backend {
         make: impl Future<Output = Result<Made<A>, ReadError>>,
     ) -> Found<A>
     where
-        Q: Hash + Eq + Send + Sync + 'static,
+        Q: Hash + Eq + Clone + Send + Sync + 'static,
         Made<A>: Kept,
     {
         let found = async {

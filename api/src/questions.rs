@@ -122,7 +122,7 @@ impl Backend {
         make: impl Future<Output = Result<A, ReadError>>,
     ) -> Result<(Arc<A>, Freshness), ApiError>
     where
-        Q: Hash + Eq + Send + Sync + 'static,
+        Q: Hash + Eq + Clone + Send + Sync + 'static,
         A: Kept,
     {
         let found = async {
