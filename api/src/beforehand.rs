@@ -22,6 +22,11 @@ const LOOK_SECONDS: i64 = 30;
 const BEHIND_SECONDS: i64 = 5;
 /// At least so many times as long as the making of each took is rested: all of it takes a tenth of a core at most.
 const REST_TIMES: u32 = 9;
+/// While somebody looks at customers, no longer than that for tables that are made quickly enough: at the end of a quarter-hour each takes many times as long as else, and all of them
+/// must be there before those of the last one are too old to be given.
+const REST_BETWEEN_MAX: Duration = Duration::from_millis(300);
+/// That quickly.
+const QUICK: Duration = Duration::from_millis(600);
 /// After a fault.
 const REST_AFTER_FAULT: Duration = Duration::from_secs(300);
 /// A table of more customers is made when somebody asks: four of so many take about 100 MB.
@@ -43,11 +48,7 @@ pub(crate) async fn keep(state: AppState) {
                 Err(ReadError::NoDataYet { .. }) => Duration::ZERO,
                 Err(_) => REST_AFTER_FAULT,
             };
-            let pause = if state.backend().tables_unasked() < ASKED_LATELY {
-                REST_ASKED
-            } else {
-                until_next_look(state.now_micros())
-            };
+            let pause = if is_asked(&state) { REST_ASKED } else { until_next_look(state.now_micros()) };
             tokio::time::sleep(rest.max(pause)).await;
         }
     };
@@ -77,10 +78,21 @@ async fn look(
             backend.forget_table(&key);
             too_many.push(range);
         }
-        tokio::time::sleep(began.elapsed() * REST_TIMES).await;
+        tokio::time::sleep(rest_after(began.elapsed(), is_asked(state))).await;
     }
     ranges.retain(|range| !too_many.contains(range));
     Ok(version)
+}
+
+/// Whether somebody looks at customers.
+fn is_asked(state: &AppState) -> bool {
+    state.backend().tables_unasked() < ASKED_LATELY
+}
+
+/// How long to rest after a table that took so long to make.
+fn rest_after(took: Duration, is_asked: bool) -> Duration {
+    let rest = took * REST_TIMES;
+    if is_asked && took <= QUICK { rest.min(REST_BETWEEN_MAX) } else { rest }
 }
 
 fn until_next_look(now_micros: i64) -> Duration {
@@ -92,6 +104,17 @@ fn until_next_look(now_micros: i64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn four_tables_are_made_before_the_last_ones_are_too_old() {
+        let ms = Duration::from_millis;
+        assert_eq!(rest_after(ms(20), true), ms(180));
+        assert_eq!(rest_after(ms(500), true), REST_BETWEEN_MAX);
+        assert_eq!(rest_after(ms(500), false), ms(4500), "nobody waits for it");
+        assert_eq!(rest_after(ms(700), true), ms(6300), "too dear to be always there");
+        let round = REST_ASKED + (ms(400) + rest_after(ms(400), true)) * 4;
+        assert!(round + ms(150) < crate::tables::AGE_MAX, "{round:?}");
+    }
 
     #[test]
     fn a_look_falls_behind_the_end_of_each_window() {
