@@ -1,6 +1,8 @@
 //! LOG_FILE_PATH: a comma-separated list of `[source=]path-or-glob`. Which paths are followed, and the source of each.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The source of the first path that names none: its points carry no source tag.
@@ -9,7 +11,7 @@ pub const MAIN: &str = "main";
 /// The followed paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
-    entries: Vec<Entry>,
+    entries: Vec<Item>,
 }
 
 /// What LOG_FILE_PATH names now.
@@ -21,10 +23,12 @@ pub struct Found {
     pub refused: Vec<String>,
     /// Globs that nothing fits.
     pub unmatched: Vec<PathBuf>,
+    /// Of logs with the name of a rotated file: source and path of the log that is not there, and would fit the glob. Whether it ever was, the ledger knows.
+    pub bases: HashMap<PathBuf, (String, PathBuf)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Entry {
+enum Item {
     Path {
         source: String,
         path: PathBuf,
@@ -53,20 +57,26 @@ impl Sources {
             }
             if path.contains(['*', '?', '[']) {
                 glob::Pattern::new(path).map_err(|error| format!("`{path}`: {error}"))?;
-                entries.push(Entry::Glob { prefix: name, pattern: path.to_owned() });
+                entries.push(Item::Glob { prefix: name, pattern: path.to_owned() });
             } else {
                 let path = PathBuf::from(path);
+                if is_compressed(&path) {
+                    return Err(format!(
+                        "`{}` is compressed: name the log that it was rotated from, its compressed files are read with it (START_AT=history reads those of before the first start, too)",
+                        path.display()
+                    ));
+                }
                 let source = match name {
                     Some(name) => name,
                     None if index == 0 => MAIN.to_owned(),
                     None => stem(&path),
                 };
-                entries.push(Entry::Path { source, path });
+                entries.push(Item::Path { source, path });
             }
         }
         let mut taken: BTreeMap<&str, &Path> = BTreeMap::new();
         for entry in &entries {
-            if let Entry::Path { source, path } = entry
+            if let Item::Path { source, path } = entry
                 && let Some(other) = taken.insert(source, path)
             {
                 let (other, path) = (other.display(), path.display());
@@ -84,38 +94,38 @@ impl Sources {
         let mut found = Found::default();
         let mut paths: HashSet<PathBuf> = HashSet::new();
         let mut sources: HashMap<String, PathBuf> = HashMap::new();
+        // One file under several names, as by links, is one log.
+        let mut taken: HashMap<FileId, PathBuf> = HashMap::new();
         // Named paths first: a glob takes nothing from them, wherever it stands in the list.
         for entry in &self.entries {
-            if let Entry::Path { source, path } = entry {
+            if let Item::Path { source, path } = entry {
                 paths.insert(path.clone());
                 sources.insert(source.clone(), path.clone());
+                taken.extend(file_at(path).map(|file| (file, path.clone())));
             }
         }
         for entry in &self.entries {
             match entry {
-                Entry::Path { source, path } => found.logs.push((source.clone(), path.clone())),
-                Entry::Glob { prefix, pattern } => {
-                    let files: HashSet<PathBuf> = glob::glob(pattern)
-                        .into_iter()
-                        .flatten()
-                        .flatten()
-                        .filter(|path| path.is_file())
-                        .collect();
+                Item::Path { source, path } => found.logs.push((source.clone(), path.clone())),
+                Item::Glob { prefix, pattern } => {
+                    let files = files_of(pattern);
                     if files.is_empty() {
                         found.unmatched.push(pattern.into());
                     }
-                    let mut ordered: Vec<&PathBuf> = files.iter().collect();
+                    let mut ordered: Vec<(&PathBuf, &FileId)> = files.iter().collect();
                     ordered.sort();
-                    for path in ordered {
+                    for (path, file) in ordered {
                         let base = rotated_base(path);
-                        if paths.contains(path)
-                            || base.is_some_and(|base| files.contains(&base) || paths.contains(&base))
-                        {
+                        let is_there = |base: &PathBuf| files.contains_key(base) || paths.contains(base);
+                        let is_taken = taken.get(file).is_some_and(|other| other != path);
+                        if paths.contains(path) || is_taken || base.as_ref().is_some_and(is_there) {
                             continue;
                         }
-                        let stem = stem(path);
-                        let source =
-                            prefix.as_ref().map_or(stem.clone(), |prefix| format!("{prefix}.{stem}"));
+                        let source_of = |path: &Path| match prefix {
+                            Some(prefix) => format!("{prefix}.{}", stem(path)),
+                            None => stem(path),
+                        };
+                        let source = source_of(path);
                         if let Some(other) = sources.get(&source) {
                             let (path, other) = (path.display(), other.display());
                             found.refused.push(format!(
@@ -124,7 +134,11 @@ impl Sources {
                             continue;
                         }
                         paths.insert(path.clone());
+                        taken.insert(*file, path.clone());
                         sources.insert(source.clone(), path.clone());
+                        if let Some(base) = base.filter(|base| fits(pattern, base)) {
+                            found.bases.insert(path.clone(), (source_of(&base), base));
+                        }
                         found.logs.push((source, path.clone()));
                     }
                 }
@@ -134,8 +148,42 @@ impl Sources {
     }
 }
 
+/// Device and inode.
+type FileId = (u64, u64);
+
+fn file_at(path: &Path) -> Option<FileId> {
+    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// The files that fit a glob; of several names of one file that which is no link, and the first. Compressed files are rotated ones, never logs.
+fn files_of(pattern: &str) -> HashMap<PathBuf, FileId> {
+    let mut names: HashMap<FileId, PathBuf> = HashMap::new();
+    let is_link = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    for path in glob::glob(pattern).into_iter().flatten().flatten() {
+        let Some(file) = file_at(&path).filter(|_| !is_compressed(&path)) else { continue };
+        match names.entry(file) {
+            Entry::Vacant(free) => drop(free.insert(path)),
+            Entry::Occupied(mut other) if (is_link(&path), &path) < (is_link(other.get()), other.get()) => {
+                other.insert(path);
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    names.into_iter().map(|(file, path)| (path, file)).collect()
+}
+
+fn fits(pattern: &str, path: &Path) -> bool {
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path_with(path, options))
+}
+
+fn is_compressed(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "gz")
+}
+
 /// The log of which this would be a rotated sibling.
-fn rotated_base(path: &Path) -> Option<PathBuf> {
+pub fn rotated_base(path: &Path) -> Option<PathBuf> {
     let rotated = crate::tail::names::rotated(path.file_name()?.to_str()?)?;
     Some(path.with_file_name(rotated.base))
 }
@@ -195,6 +243,33 @@ mod tests {
     }
 
     #[test]
+    fn a_file_under_several_names_is_one_log_and_a_compressed_one_none() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = folder.path();
+        for name in ["app-1.log", "b.log.1", "c.log.1.gz"] {
+            std::fs::write(at.join(name), "").expect("a file");
+        }
+        std::os::unix::fs::symlink("app-1.log", at.join("a-link.log")).expect("a link");
+        let found = |text: String| Sources::parse(&text).expect("well-formed").paths();
+        let logs = |text: String| {
+            let logs = found(text).logs;
+            logs.into_iter().map(|(source, path)| (source, path.file_name().expect("a name").to_owned()))
+        };
+        let at = at.display();
+        let of = |source: &str, name: &str| (source.to_owned(), name.into());
+        assert!(logs(format!("{at}/*")).eq([of("app-1", "app-1.log"), of("b.log", "b.log.1")]));
+        assert!(
+            logs(format!("{at}/../{}/a-*.log", folder.path().file_name().unwrap().display()))
+                .eq([of("a-link", "a-link.log")])
+        );
+        assert!(logs(format!("{at}/a-link.log,{at}/./*.log")).eq([of("main", "a-link.log")]));
+        let base = |text: String| found(text).bases.into_values().next();
+        assert_eq!(base(format!("{at}/*.log*")), Some(("b".to_owned(), folder.path().join("b.log"))));
+        assert_eq!(base(format!("{at}/*.log.1")), None, "no log has such a name");
+        assert!(Sources::parse("a.log,old.log.1.gz").is_err_and(|why| why.contains("compressed")));
+    }
+
+    #[test]
     fn two_files_never_share_a_source_and_none_is_left_out_silently() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for name in ["x/a.log", "x/b.log", "y/a.log"] {
@@ -204,7 +279,7 @@ mod tests {
         }
         let at = folder.path().display();
         let found = |text: String| {
-            let Found { logs, refused, unmatched } = Sources::parse(&text).expect("well-formed").paths();
+            let Found { logs, refused, unmatched, .. } = Sources::parse(&text).expect("well-formed").paths();
             let short = |path: &Path| path.strip_prefix(folder.path()).expect("inside").display().to_string();
             let logs: Vec<String> =
                 logs.iter().map(|(source, path)| format!("{source}={}", short(path))).collect();

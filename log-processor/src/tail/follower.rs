@@ -10,14 +10,14 @@ use std::time::Duration;
 use store::embedded::GenerationId;
 
 use super::blocks::Blocks;
-use super::known::Known;
+use super::disk::FileId;
 use super::log::{Interrupted, Log, Surroundings};
 use super::look::Look;
 use super::open::Got;
 use super::ports::{Ended, Handed, Outlet, Watch};
 use super::siblings::{Folder, FolderTimes, folder_of};
 use super::starts::Starts;
-use crate::health::{Concern, Health, Severity};
+use crate::health::Health;
 use crate::mutation::{Mutation, mutated};
 use crate::report::FileReports;
 use crate::sources::Sources;
@@ -63,7 +63,9 @@ pub struct Follower {
 #[derive(Debug, Default)]
 pub struct State {
     pub(super) logs: Vec<Log>,
-    by_path: HashMap<PathBuf, usize>,
+    pub(super) by_path: HashMap<PathBuf, usize>,
+    /// Paths that are no logs of their own: another log's file, under a name that does not say so.
+    pub(super) others: HashMap<PathBuf, FileId>,
     /// Logs with something to read.
     busy: BTreeSet<usize>,
     /// Logs that could not be read at their last look, and why.
@@ -71,12 +73,12 @@ pub struct State {
     /// Logs with files that were renamed away.
     pub(super) rotated: BTreeSet<usize>,
     /// Logs that grew lately, and those whose files were not all known when they were last looked at: of thousands mostly few.
-    lively: BTreeSet<usize>,
+    pub(super) lively: BTreeSet<usize>,
     pub(super) unsettled: BTreeSet<usize>,
     /// Where the silent logs' turn is, and when its round began.
     silent_turn: usize,
     round_began_micros: i64,
-    looked_at: Option<Duration>,
+    pub(super) looked_at: Option<Duration>,
     reconciled_at: Option<Duration>,
     /// The look that is not handed on to its end.
     pub(super) look: Option<Look>,
@@ -168,35 +170,6 @@ impl Follower {
         &self.state.logs
     }
 
-    /// Paths that are followed and not yet known as logs.
-    fn find_logs(&mut self) -> Result<(), Ended> {
-        let at_start = self.state.looked_at.is_none();
-        self.watch.again();
-        let found = self.sources.paths();
-        self.tell_refused(&found.refused);
-        for (source, path) in found.logs {
-            if self.state.by_path.contains_key(&path) {
-                continue;
-            }
-            // Before the first look: what is written between the two is announced to nobody.
-            self.watch.watch(&path);
-            let known = self.with.books.known(&source)?.iter().map(Known::from_record).collect();
-            self.state.by_path.insert(path.clone(), self.state.logs.len());
-            self.state.unsettled.insert(self.state.logs.len());
-            self.state.lively.insert(self.state.logs.len());
-            self.state.logs.push(Log::new(source.into(), path, known, at_start && self.first_start));
-        }
-        Ok(())
-    }
-
-    /// A file that fits a glob and is not followed is never silently left out.
-    fn tell_refused(&self, refused: &[String]) {
-        match refused.first() {
-            Some(why) => self.health.raise(Concern::Sources, Severity::NeedsAction, why),
-            None => self.health.clear(Concern::Sources),
-        }
-    }
-
     /// Where there are many logs: those that were hinted at, those that grew lately, and some of the silent ones in turn.
     /// True when with these every log has been looked at.
     fn choose(&mut self, hints: &Hints, look_due: bool, uptime: Duration) -> (BTreeSet<usize>, bool) {
@@ -238,7 +211,14 @@ impl Follower {
                         unannounced = Some(unannounced.unwrap_or(false) | !hinted);
                     }
                 }
-                Err(interrupted) => self.note_trouble(index, interrupted)?,
+                Err(interrupted) => {
+                    // One of its files; the others are read on.
+                    if log.has_more() {
+                        self.state.busy.insert(index);
+                        self.state.lively.insert(index);
+                    }
+                    self.note_trouble(index, interrupted)?;
+                }
             }
             self.report(index);
         }
@@ -317,8 +297,16 @@ impl Follower {
         while at < self.state.logs[index].open.len() {
             let open = &mut self.state.logs[index].open[at];
             let mut block = self.state.blocks.take();
-            let got = open.read(&mut block).map_err(|error| Interrupted::Io(open.path.clone(), error))?;
+            let got = open.read(&mut block).map_err(|error| Interrupted::Io(open.path.clone(), error));
             let block = self.state.blocks.lend(block);
+            let got = match got {
+                Ok(got) => got,
+                Err(interrupted) => {
+                    self.note_trouble(index, interrupted)?;
+                    at += 1;
+                    continue;
+                }
+            };
             match got {
                 Got::Cut => {
                     self.state.logs[index].truncated(at, &self.with)?;

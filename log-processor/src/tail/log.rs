@@ -95,8 +95,13 @@ impl Log {
         let followed = self.open.iter().find(|open| open.active).map(|open| open.stat.id);
         self.say_missing(active.is_none());
         if self.listing.is_none() || active.map(|file| file.id) != followed {
-            self.scan(with)?;
-            return self.look_at_open(None, with); // What was found before may be old by now.
+            let scanned = self.scan(with);
+            if matches!(scanned, Err(Interrupted::Ended)) {
+                return scanned.map(|()| false);
+            }
+            // What was found before may be old by now. A file that cannot be read keeps nobody from the others.
+            let looked = self.look_at_open(None, with);
+            return scanned.and(looked);
         }
         self.look_at_open(active, with)
     }
@@ -118,15 +123,25 @@ impl Log {
     /// `active`: what was found at the log's path just now.
     fn look_at_open(&mut self, active: Option<FileStat>, with: &Surroundings) -> Result<bool, Interrupted> {
         let clock = with.disk.clock();
-        let mut grown = false;
-        let mut cut = Vec::new();
+        let (mut grown, mut trouble) = (false, None);
+        let (mut cut, mut stale) = (Vec::new(), Vec::new());
         for (index, open) in self.open.iter_mut().enumerate() {
             let at_path = active.filter(|file| file.id == open.stat.id);
-            match open.look_at(at_path, clock).map_err(|error| Interrupted::Io(open.path.clone(), error))? {
-                Got::Cut => cut.push(index),
-                Got::Bytes(_) => grown = true,
-                Got::End => {}
+            match open.look_at(at_path, clock) {
+                Ok(Got::Cut) => cut.push(index),
+                Ok(Got::Bytes(_)) => grown = true,
+                Ok(Got::End) => {}
+                Err(error) => {
+                    // The server of a network file system has forgotten the open file, not what it holds: it is found again by its content.
+                    if error.kind() == io::ErrorKind::StaleNetworkFileHandle {
+                        stale.push(index);
+                    }
+                    trouble = trouble.or_else(|| Some(Interrupted::Io(open.path.clone(), error)));
+                }
             }
+        }
+        if cut.is_empty() {
+            stale.into_iter().rev().for_each(|index| self.put_back(index));
         }
         for index in cut.into_iter().rev() {
             self.truncated(index, with)?;
@@ -135,7 +150,7 @@ impl Log {
         if grown {
             self.grown_at = clock.uptime;
         }
-        Ok(grown)
+        trouble.map_or(Ok(grown), Err)
     }
 
     fn say_missing(&mut self, missing: bool) {
@@ -175,7 +190,7 @@ impl Log {
         self.present = files.to_vec();
         self.follow_renames(files, with)?;
         let clock = with.disk.clock();
-        let mut again = false;
+        let (mut again, mut unreadable) = (false, None);
         // Files in which a generation was last seen come first: of a file and its copy, the file goes on.
         let (same, others): (Vec<&Sibling>, Vec<&Sibling>) = files.iter().partition(|sibling| {
             self.known.iter().any(|known| !known.finished && known.file == sibling.stat.id)
@@ -186,19 +201,29 @@ impl Log {
             {
                 continue;
             }
-            match self.meet(sibling, first, with)? {
-                Met::Opened => {}
-                Met::Judged => {
+            match self.meet(sibling, first, with) {
+                // One that cannot be read holds no other up.
+                Err(Interrupted::Io(path, error)) => {
+                    unreadable = unreadable.or_else(|| Some((sibling.path.clone(), path, error)));
+                }
+                Err(ended) => return Err(ended),
+                Ok(Met::Opened) => {}
+                Ok(Met::Judged) => {
                     // One that was changed just now can change again without its times telling.
                     if sibling.gzip || super::open::age(clock, sibling.stat) >= super::open::QUIET {
                         self.met.insert(sibling.stat.id, sibling.stat);
                     }
                 }
-                Met::Moved => return Ok(()),
-                Met::Unfinished => again = true,
+                Ok(Met::Moved) => return Ok(()),
+                Ok(Met::Unfinished) => again = true,
             }
         }
         self.met.retain(|id, _| files.iter().any(|sibling| sibling.stat.id == *id));
+        if let Some((unread, path, error)) = unreadable {
+            // What comes while a rotated file cannot be read is not older than the first start.
+            self.first &= unread == self.path;
+            return Err(Interrupted::Io(path, error)); // What is missing may be in it.
+        }
         if again {
             return Ok(()); // What is missing may be in the file that is not finished.
         }

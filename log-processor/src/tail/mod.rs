@@ -15,6 +15,7 @@ pub mod log;
 mod look;
 pub mod meet;
 pub mod names;
+mod newcomers;
 pub mod open;
 pub mod opening;
 pub mod ports;

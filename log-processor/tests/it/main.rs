@@ -1,6 +1,7 @@
 //! The real binary against files, the embedded store, and a stand-in for InfluxDB that refuses, stalls, cuts and lies.
 
 mod files;
+mod globs;
 mod harness;
 mod once;
 mod readback;
