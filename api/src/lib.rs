@@ -160,7 +160,7 @@ impl AppState {
         }))
     }
 
-    /// The same with the processor whose STATE_DIR this is: it is asked how it is doing.
+    /// The same with the processor whose STATE_DIR this is: it is asked how it is doing, and its ledger which lines it rejected.
     #[must_use]
     pub fn beside(mut self, state_dir: &Path) -> Self {
         let inner = Arc::get_mut(&mut self.0).expect("nobody else has a state that is being made");

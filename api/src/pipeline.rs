@@ -1,8 +1,10 @@
-//! How the processor beside this api is doing: its status socket in STATE_DIR is asked, with a deadline. Knows the status' form, nothing of how it is made.
+//! The processor beside this api, whose STATE_DIR is known: its status socket is asked how it is doing, with a deadline, and its ledger keeps the lines that it
+//! rejected. Knows the status' form, nothing of how it is made.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use store::RejectedLines;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
@@ -17,11 +19,17 @@ const STATUS_MAX_BYTES: u64 = 16 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Processor {
     socket: PathBuf,
+    rejected: RejectedLines,
 }
 
 impl Processor {
     pub(crate) fn of(state_dir: &Path) -> Self {
-        Self { socket: state_dir.join(SOCKET_FILE) }
+        Self { socket: state_dir.join(SOCKET_FILE), rejected: RejectedLines::new(state_dir) }
+    }
+
+    /// The lines that it rejected, whether it runs or not.
+    pub(crate) fn rejected_lines(&self) -> &RejectedLines {
+        &self.rejected
     }
 
     /// Its status as it writes it; None when none runs there, or none that may be asked.

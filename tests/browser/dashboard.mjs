@@ -227,6 +227,21 @@ await run({
     await close(page);
   },
 
+  "operations: what the rejected lines look like, as text and nothing else": async (browser) => {
+    const page = await open(browser, "/?view=operations");
+    const rejects = await api("/v1/rejects?limit=5");
+    const shown = () => page.locator("#samples li").evaluateAll((all) => all.map((li) => [li.querySelector("code.chip").innerText, li.querySelector("code.line").innerText]));
+    await until("the samples", async () => assert.deepEqual(await shown(), rejects.data.map((reject) => [reject.reason, reject.line])));
+    assert.ok((await shown()).some(([, line]) => line === "<img src=x onerror=alert(1)>\\t\\u{1b}[31m \\u{202e}der"), JSON.stringify(await shown()));
+    assert.equal(await page.locator("#samples img").count(), 0);
+    append("a new one that is none\n");
+    await until("the new one", async () => assert.ok((await shown()).some(([, line]) => line === "a new one that is none")));
+    await page.route("**/v1/rejects?*", (route) => route.fulfill({ contentType: "application/json", body: JSON.stringify({ known: false, data: [] }) }));
+    await page.reload();
+    await until("said where to look", async () => assert.match(await text(page, "#samples .message"), /not known here.*“log-processor rejects” prints them/));
+    await close(page);
+  },
+
   "dark and light: by the system, by choice, and the choice stays": async (browser) => {
     const page = await open(browser, "/?from=-1h", { colorScheme: "dark" });
     const back = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);

@@ -10,7 +10,7 @@ use system_tests::stack::{LOG, Stack};
 use system_tests::wait::PATIENCE;
 use system_tests::{tell, workspace};
 
-/// Two hours of thirty customers and of one that has an outage since twenty minutes, and two lines that are none.
+/// Two hours of thirty customers and of one that has an outage since twenty minutes, and three lines that are none, one of them hostile.
 fn outage() -> String {
     const PATHS: [&str; 4] = ["/api/v1/orders", "/api/v1/products", "/api/v1/search", "/api/v1/payments"];
     let now = Utc::now();
@@ -46,7 +46,8 @@ fn outage() -> String {
             );
         }
     }
-    lines + "no line at all\n2026-13-45 00:00:00 cust_1 /x 200 0.1\n"
+    lines
+        + "no line at all\n2026-13-45 00:00:00 cust_1 /x 200 0.1\n<img src=x onerror=alert(1)>\t\u{1b}[31m \u{202e}der\n"
 }
 
 /// Ten thousand customers within the last hour.

@@ -29,6 +29,8 @@ export interface Tick { as_of: string | null; lag_seconds: number | null; reques
 export interface Me { scope: "everything" | "customer"; customer_id: string | null; expires: string | null; key_needed: boolean; can_share: boolean }
 export interface ShareLink { customer_id: string; token: string; page: string; expires: string }
 export interface Pipeline { running: boolean; processor: Processor | null }
+export interface Reject { reason: string; detail: string; line: string; cut: boolean; source: string; file: string; offset: number; rejected_at: string }
+export interface Rejects { known: boolean; data: Reject[] }
 export interface Processor {
   ready: boolean; problems: string[]; store: string;
   lines_read: number; lines_stored: number; lines_rejected: number; lines_in_flight: number;

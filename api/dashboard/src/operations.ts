@@ -1,10 +1,13 @@
 // The way of the lines: what is followed, how far behind it is, what was rejected and why. For who runs the processor.
 
-import type { Pipeline, Processor } from "./api";
+import { path, type Pipeline, type Processor, type Reject, type Rejects } from "./api";
 import { type Context, type View } from "./context";
 import { fill, h } from "./dom";
-import { bytes, count, duration, errorShare, NONE, share } from "./format";
+import { ago, bytes, count, duration, errorShare, NONE, share, when } from "./format";
 import { panel, Source } from "./panel";
+
+const SAMPLES = 5;
+const SAMPLES_MS = 5000;
 
 export function operations(c: Context): View {
   const source = new Source<Pipeline>(() => "/v1/pipeline", () => 1000);
@@ -55,8 +58,8 @@ export function operations(c: Context): View {
       bar.style.setProperty("--part", `${(n / p.lines_rejected) * 100}%`);
       return h("tr", null, h("th", { scope: "row" }, h("code", null, reason)), h("td", { class: "num" }, count(n)), h("td", { class: "bar-cell" }, bar));
     })),
-  }, h("table", { class: "plain" }, h("thead", null, h("tr", null, h("th", { scope: "col" }, "Reason"), h("th", { scope: "col", class: "num" }, "Lines"), h("td", null))), reasons),
-    h("p", { class: "under" }, "log-processor rejects prints the lines themselves."));
+  }, h("table", { class: "plain" }, h("thead", null, h("tr", null, h("th", { scope: "col" }, "Reason"), h("th", { scope: "col", class: "num" }, "Lines"), h("td", null))), reasons));
+  const lines = samples(c);
   const files = h("tbody");
   const sources = panel<Pipeline>({
     id: "files", title: "Followed files", source, tz: c.state.tz, announce: c.announce,
@@ -69,11 +72,36 @@ export function operations(c: Context): View {
     })),
   }, h("div", { class: "fit", tabindex: "0", role: "region", "aria-label": "Followed files, scrollable" }, h("table", { class: "plain" }, h("thead", null, h("tr", null, ([["File", ""], ["Source", ""], ["Size", "num"], ["Behind", "num"], ["Settled", ""]] as const).map(([t, k]) => h("th", { scope: "col", class: k || null }, t)))), files)));
   return {
-    el: h("div", { class: "panels" }, h("div", { class: "head" }, h("h1", null, "Operations")), flow.el, h("div", { class: "two even" }, state.el, rejects.el), sources.el),
+    el: h("div", { class: "panels" }, h("div", { class: "head" }, h("h1", null, "Operations")), flow.el, h("div", { class: "two even" }, state.el, rejects.el), lines.el, sources.el),
     title: "Operations",
-    sources: [source as Source<unknown>],
+    sources: [source, lines.source] as Source<unknown>[],
     charts: [],
     update: () => undefined,
     destroy: () => undefined,
   };
+}
+
+/** What the rejected lines look like. They are strangers' text, which the api has made visible: it is shown as it comes, and as text. */
+function samples(c: Context) {
+  const source = new Source<Rejects>(() => path("/v1/rejects", { limit: SAMPLES }), () => SAMPLES_MS);
+  const list = h("ul", { class: "samples" });
+  const sample = (r: Reject) => h("li", null,
+    h("div", { class: "row" }, h("code", { class: "chip" }, r.reason), h("span", null, r.detail), h("small", { title: ago(r.rejected_at) }, when(Date.parse(r.rejected_at), c.state.tz, Date.now(), true))),
+    h("code", { class: "line", dir: "ltr" }, r.line === "" ? h("em", { class: "muted" }, "nothing") : r.line, r.cut ? h("span", { class: "muted" }, " … and more") : null),
+    h("small", null, `${r.file}, byte ${count(r.offset)}`));
+  let drawn = "";
+  const made = panel<Rejects>({
+    id: "samples", title: "Rejected lines", source, tz: c.state.tz, announce: c.announce,
+    isEmpty: (r) => (!r.known ? "What the rejected lines look like is not known here: no processor's ledger is in this api's STATE_DIR. Where the processor runs, “log-processor rejects” prints them."
+      : r.data.length === 0 ? "None is kept." : null),
+    render: (r) => {
+      fill(made.note, `the newest ${SAMPLES} of each reason`);
+      // What is being read, or selected, is left alone as long as it is the same.
+      const now = JSON.stringify(r.data);
+      if (now !== drawn) fill(list, ...r.data.map(sample));
+      drawn = now;
+    },
+  }, h("div", { class: "fit tall", tabindex: "0", role: "region", "aria-label": "Rejected lines, scrollable" }, list),
+    h("p", { class: "under" }, "Control characters and the like are written as \\n or \\u{1b}, a backslash as \\\\. All that are kept, up to 1 KiB of each: log-processor rejects."));
+  return { el: made.el, source };
 }

@@ -9,6 +9,7 @@ mod me;
 mod parameters;
 mod pipeline;
 mod raw;
+mod rejects;
 mod requests;
 mod share;
 mod statistics;
@@ -48,6 +49,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(requests::requests))
         .routes(routes!(requests::paths))
         .routes(routes!(pipeline::pipeline))
+        .routes(routes!(rejects::rejects))
         .routes(routes!(me::me))
         .routes(routes!(share::share))
         .routes(routes!(live::live))
@@ -72,6 +74,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     me::Opens,
     pipeline::ProcessorV1,
     pipeline::FollowedFile,
+    rejects::RejectV1,
 )))]
 struct Schemas;
 

@@ -74,11 +74,17 @@ impl Parameters {
         Ok(self.one(&["fill"])?.map_or(Ok(Fill::default()), Fill::parse)?)
     }
 
+    /// How many rows.
     pub(crate) fn limit(&self, default: usize) -> Result<usize, ApiError> {
+        self.limit_to(default, PAGE_MAX)
+    }
+
+    /// How many rows, of a path that has another bound than pages.
+    pub(crate) fn limit_to(&self, default: usize, most: usize) -> Result<usize, ApiError> {
         let Some(text) = self.one(&["limit"])? else { return Ok(default) };
         let limit = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        limit.filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
-            let detail = format!("`{}` is not a whole number from 1 to {PAGE_MAX}", shortened(text));
+        limit.filter(|limit| (1..=most).contains(limit)).ok_or_else(|| {
+            let detail = format!("`{}` is not a whole number from 1 to {most}", shortened(text));
             ApiError::parameter("limit", detail)
         })
     }

@@ -187,6 +187,7 @@ async fn the_document_describes_what_is_really_answered() {
             "/v1/live",
             "/v1/me",
             "/v1/pipeline",
+            "/v1/rejects",
             "/v1/series",
             "/v1/stats"
         ]
@@ -212,6 +213,7 @@ async fn the_document_describes_what_is_really_answered() {
         ("/livez", "/livez"),
         ("/readyz", "/readyz"),
         ("/v1/pipeline", "/v1/pipeline"),
+        ("/v1/rejects", "/v1/rejects"),
         ("/v1/me", "/v1/me"),
     ]) {
         assert_described(&document, path, &get(&router, asked).await);

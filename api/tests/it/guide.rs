@@ -8,6 +8,7 @@ use axum::Router;
 use service::Stop;
 
 use crate::ask::{clock, example, get_with, router};
+use crate::rejects;
 
 /// A fenced block: where its text begins and ends, and its language.
 #[derive(Clone, Debug)]
@@ -106,7 +107,13 @@ async fn answer(line: &str, shown_as: &str) -> Option<String> {
     let shown: Vec<(&str, &str)> =
         headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let with_key = headers.iter().any(|(name, _)| name == "authorization");
-    let house = if with_key { guarded() } else { router(&example()) };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let house = match address {
+        _ if with_key => guarded(),
+        // Which needs a ledger with a rejected line.
+        address if address.starts_with("/v1/rejects") => rejects::router(folder.path()),
+        _ => router(&example()),
+    };
     let answer = get_with(&house, address, &shown).await;
     let expected = if with_key { vec![401] } else { vec![200, 404, 422] };
     assert!(expected.contains(&answer.status.as_u16()), "{line}: {}", answer.text());

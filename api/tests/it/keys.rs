@@ -51,7 +51,7 @@ const OF_ONE: [&str; 6] = [
     "/v1/customers/ID/requests?from=2024-09-29",
 ];
 /// Every path that speaks of all.
-const OF_ALL: [&str; 11] = [
+const OF_ALL: [&str; 12] = [
     "/customers",
     "/customers/stats?from_date=2024-09-29",
     "/customers/customer/stats/all?from_date=2024-09-29",
@@ -62,6 +62,7 @@ const OF_ALL: [&str; 11] = [
     "/v1/hurt",
     "/v1/live",
     "/v1/pipeline",
+    "/v1/rejects",
     "/metrics",
 ];
 

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use logline::{LineParser, Zone};
+use logline::{LineParser, Reason, Zone};
 use store::embedded::{
-    GenerationId, GenerationState, Head, Ledger, LedgerOptions, NewGeneration, SettledSegment, StoredRequest,
+    GenerationId, GenerationState, Head, Ledger, LedgerOptions, NewGeneration, Reject, SettledSegment,
+    StoredRequest,
 };
 use store::{KeyStart, point_time_nanos};
 
@@ -67,6 +68,29 @@ impl Writer {
             bytes.extend_from_slice(line.as_bytes());
             bytes.push(b'\n');
         }
+        self.settle(bytes, requests, Vec::new());
+        self.commit();
+    }
+
+    /// Settles lines that are rejected, each with its reason, and commits at that second.
+    pub(crate) fn reject(&mut self, second: i64, lines: &[(Reason, &str, &[u8])]) {
+        let (mut bytes, mut rejects) = (Vec::new(), Vec::new());
+        for (reason, detail, line) in lines {
+            let offset = self.settled + bytes.len() as u64;
+            rejects.push(Reject {
+                offset,
+                reason: *reason,
+                detail: (*detail).to_owned(),
+                line: line.to_vec(),
+            });
+            bytes.extend_from_slice(line);
+            bytes.push(b'\n');
+        }
+        self.settle(bytes, Vec::new(), rejects);
+        self.ledger.commit(Some(second * 1_000_000), second).expect("a place to write to");
+    }
+
+    fn settle(&mut self, bytes: Vec<u8>, requests: Vec<StoredRequest>, rejects: Vec<Reject>) {
         let end_offset = self.settled + bytes.len() as u64;
         let segment = SettledSegment {
             generation: self.generation,
@@ -74,14 +98,13 @@ impl Writer {
             end_offset,
             bytes: Bytes::from(bytes),
             requests: requests.into(),
-            rejects: Vec::new(),
+            rejects,
             future_time: 0,
             ambiguous_time: 0,
             tail_marker: (0, 0),
         };
         self.ledger.apply(&segment).expect("lines that fit");
         self.settled = end_offset;
-        self.commit();
     }
 
     /// Commits: everything that was in the log at this instant is in the ledger.

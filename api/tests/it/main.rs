@@ -21,6 +21,7 @@ mod operation;
 mod original;
 mod pipeline;
 mod program;
+mod rejects;
 mod statistics;
 mod v1;
 mod v1_live;

@@ -10,6 +10,8 @@ mod questions;
 mod read;
 mod write;
 
+// Whichever store the requests are in, the rejected lines are the ledger's.
+pub use embedded::{KeptReject, RejectedLines};
 pub use key::{KeyStart, point_time_nanos};
 pub use questions::{
     Cells, CellsQuery, PATH_REQUESTS_MAX, PATHS_MAX, Paths, PathsQuery, RawRow, RequestFilter, RequestPlace,

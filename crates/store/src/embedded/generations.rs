@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::checksum::Checksum;
 use super::fault::Fault;
@@ -84,6 +84,17 @@ fn from_row(row: &Row<'_>, sources: &Sources) -> Result<GenerationRecord, Fault>
         return Err(damaged("its checksum does not hold"));
     }
     Ok(record)
+}
+
+/// One of them, for who needs no others.
+pub(super) fn read_one(
+    connection: &Connection,
+    id: GenerationId,
+    sources: &Sources,
+) -> Result<Option<GenerationRecord>, Fault> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM generation WHERE id = ?1"))?;
+    statement.query_row([id.0], |row| Ok(from_row(row, sources))).optional()?.transpose()
 }
 
 #[derive(Debug)]

@@ -24,6 +24,7 @@ mod raw;
 mod raw_reader;
 mod reader;
 mod rebuild;
+mod reject_reader;
 mod rejects;
 mod requests;
 mod retention;
@@ -46,6 +47,7 @@ pub use confirmed::{Confirmed, StoreMemory};
 pub use ledger::{LEDGER_FILE, Ledger};
 pub use reader::EmbeddedStats;
 pub use rebuild::Rebuild;
+pub use reject_reader::RejectedLines;
 pub use requests::EmbeddedRequests;
 pub use types::{
     GenerationId, GenerationRecord, GenerationState, Head, LedgerError, LedgerOptions, LedgerTotals,

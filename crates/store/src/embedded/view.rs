@@ -13,7 +13,7 @@ use super::ledger::LEDGER_FILE;
 use super::meta::Meta;
 use super::schema::{self, Found, SCHEMA_VERSION};
 use super::sources::Sources;
-use super::{GenerationId, GenerationRecord, LedgerError, LedgerTotals, counters};
+use super::{GenerationId, GenerationRecord, LedgerError, LedgerTotals, counters, reject_reader};
 
 /// SQLite's page cache: everything is read once.
 const CACHE_KIB: u32 = 512;
@@ -147,28 +147,15 @@ impl LedgerView {
     }
 
     fn read_rejects(&self) -> Result<Vec<KeptReject>, Fault> {
-        let mut statement = self.connection.prepare(
-            "SELECT number, generation, offset, reason, detail, line, rejected_second FROM reject ORDER BY generation, offset",
-        )?;
+        let mut statement = self
+            .connection
+            .prepare(&format!("SELECT {} FROM reject ORDER BY generation, offset", reject_reader::COLUMNS))?;
         let mut rows = statement.query([])?;
         let mut rejects = Vec::new();
         while let Some(row) = rows.next()? {
-            let number: i64 = row.get(0)?;
-            let id = GenerationId(row.get(1)?);
-            let reason: String = row.get(3)?;
-            let damaged = |what: &str| Fault::Damaged(format!("rejected line number {number}: {what}"));
+            let id = reject_reader::generation_of(row)?;
             let generation = self.generations.iter().find(|generation| generation.id == id);
-            let generation = generation.ok_or_else(|| damaged("its generation is unknown"))?;
-            rejects.push(KeptReject {
-                source: generation.seen.source.clone(),
-                generation: id,
-                path: generation.seen.path.clone(),
-                offset: row.get::<_, i64>(2)?.cast_unsigned(),
-                reason: Reason::from_name(&reason).ok_or_else(|| damaged("its reason is unknown"))?,
-                detail: row.get(4)?,
-                line: row.get(5)?,
-                rejected_second: row.get(6)?,
-            });
+            rejects.push(reject_reader::kept(row, generation)?);
         }
         Ok(rejects)
     }

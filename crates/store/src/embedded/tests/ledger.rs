@@ -7,6 +7,7 @@ use logline::Reason;
 use super::support::*;
 use crate::embedded::{
     EmbeddedStats, GenerationId, GenerationState, Head, Ledger, LedgerError, LedgerOptions, LedgerView,
+    RejectedLines,
 };
 use crate::{Freshness, KeyStart, StatsStore};
 
@@ -242,10 +243,22 @@ fn rejects_are_counted_all_and_kept_in_part() {
         (rejected[&Reason::Empty], rejected[&Reason::Time], rejected[&Reason::Retention]),
         (2_200, 1, 1)
     );
+
+    let reader = RejectedLines::new(dir.path());
+    let newest = |reasons: &[Reason], most| block_on(reader.newest(reasons, most)).unwrap().unwrap();
     drop(ledger);
 
     let view = LedgerView::open(dir.path()).unwrap().unwrap();
     let rejects = view.rejects().unwrap();
+    let mut of_empty: Vec<_> =
+        rejects.iter().filter(|reject| reject.reason == Reason::Empty).cloned().collect();
+    of_empty.reverse();
+    assert_eq!(newest(&[Reason::Empty], 1_000), of_empty);
+    let of_all = newest(&Reason::ALL, 2);
+    assert_eq!(of_all[..2], of_empty[..2]);
+    assert_eq!(of_all[2..].iter().map(|reject| reject.reason).collect::<Vec<_>>(), [Reason::Time]);
+    let nowhere = RejectedLines::new(&dir.path().join("nowhere"));
+    assert_eq!(block_on(nowhere.newest(&Reason::ALL, 2)), Ok(None));
     let of = |reason: Reason| rejects.iter().filter(|reject| reject.reason == reason).count();
     assert_eq!((of(Reason::Empty), of(Reason::Time), of(Reason::Retention)), (1_000, 1, 0));
     let last = rejects.last().unwrap();
