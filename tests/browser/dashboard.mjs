@@ -96,10 +96,18 @@ await run({
     await page.keyboard.press("p");
     await until("paused", async () => assert.equal(await text(page, "button.live"), "Paused"));
     const frozen = await shown();
+    const all = await text(page, "main");
     append(Array.from({ length: 10 }, () => line(0, "cust_live", "/api/v1/now", 200, 0.02)).join(""));
     await until("the api has them", async () => assert.ok((await api("/v1/customers/cust_live/stats?from=-15m")).total_requests >= frozen + 10));
-    assert.equal(await shown(), frozen, "paused values stay");
+    await until("the update that waits is counted", async () => assert.equal(await text(page, "button.live"), "Paused · 1 update"));
+    assert.equal(await page.locator("button.live").getAttribute("title"), "In 1 of the seconds since, requests have come in: at least 10");
+    assert.match(await text(page, "header .badge"), /^○ values of \d\d:\d\d:\d\d$/);
+    append(line(0, "cust_live", "/api/v1/now", 200, 0.02));
+    await until("and the next", async () => assert.equal(await page.locator("button.live").getAttribute("aria-label"), "Paused · 2 updates: go on live"));
+    assert.equal(await text(page, "main"), all, "paused values stay");
+    await axe(page, "a paused page with updates that wait");
     await page.keyboard.press("p");
+    await until("live", async () => assert.equal(await text(page, "button.live"), "Live"));
     await until("live again", async () => assert.ok((await shown()) >= frozen + 10));
     await close(page);
   },

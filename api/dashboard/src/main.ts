@@ -7,6 +7,7 @@ import type { Context, View } from "./context";
 import { customer } from "./customer";
 import { fill, h, icon } from "./dom";
 import { duration, fromLocalInput, localInput, rfc3339, time, when } from "./format";
+import { Held } from "./held";
 import { Live, type Connection } from "./live";
 import { operations } from "./operations";
 import { overview } from "./overview";
@@ -25,6 +26,7 @@ let live: Live | null = null;
 let connection: Connection = { kind: "connecting" };
 let lastTick: Tick | null = null;
 let tickAt = 0;
+const held = new Held();
 let steps = 0;
 
 // ---- where we are
@@ -52,6 +54,7 @@ function arrive(): void {
   if (changed.size === 0 || shut) return;
   if (["view", "customer", "tz", "compare", "scale"].some((name) => changed.has(name as keyof State)) || !view) show(changed.has("view") || changed.has("customer"));
   else view.update(changed);
+  if (changed.has("from") || changed.has("to")) held.renewed();
   bar();
   if (changed.has("paused")) pauseChanged();
 }
@@ -102,13 +105,13 @@ function connect(): void {
   live?.end();
   lastTick = null;
   live = null;
-  if (state.paused) return;
+  held.begin();
   live = new Live(state.customer ? `/v1/customers/${encodeURIComponent(state.customer)}/live` : "/v1/live", ticked, (now) => {
     const was = connection.kind;
     connection = now;
     if (now.kind === "refused" && now.status === 401) return shutOut();
-    if (was !== "away" && now.kind === "away") announce("Disconnected; the last values stay");
-    if (was === "away" && now.kind === "live") announce("Connected again");
+    if (was !== "away" && now.kind === "away" && !state.paused) announce("Disconnected; the last values stay");
+    if (was === "away" && now.kind === "live" && !state.paused) announce("Connected again");
     freshness();
   });
   live.start();
@@ -117,8 +120,9 @@ function connect(): void {
 function ticked(tick: Tick): void {
   lastTick = tick;
   tickAt = Date.now();
+  held.take(tick, state.paused && isMoving(state));
   freshness();
-  if (document.hidden) return;
+  if (document.hidden || state.paused) return;
   view?.tick?.(tick);
   if (isMoving(state)) for (const source of view?.sources ?? []) void source.refresh();
 }
@@ -135,11 +139,16 @@ setInterval(() => {
 document.addEventListener("visibilitychange", () => {
   if (shut) return;
   if (document.hidden) live?.end();
-  else if (!state.paused) { live?.start(); for (const source of view?.sources ?? []) void source.refresh(); }
+  else {
+    live?.start();
+    if (!state.paused) for (const source of view?.sources ?? []) void source.refresh();
+  }
 });
 
+/** The stream goes on while values stay as they are: it tells what is held back. */
 function pauseChanged(): void {
-  if (state.paused) live?.end();
+  // What is being asked would still change what is seen.
+  if (state.paused) for (const source of view?.sources ?? []) { if (source.value !== null) source.stop(); }
   else { connect(); for (const source of view?.sources ?? []) void source.refresh(true); }
   announce(state.paused ? "Paused" : "Live");
   freshness();
@@ -290,7 +299,11 @@ function customForm(): HTMLElement {
 function freshness(): void {
   const old = connection.kind === "live" && lastTick ? (lastTick.lag_seconds ?? 0) + (Date.now() - tickAt) / 1000 : null;
   let text: string, level: string;
-  if (state.paused) [text, level] = [lastTick?.as_of ? `values of ${time(Date.parse(lastTick.as_of), state.tz, true)}` : "values stay as they are", "quiet"];
+  if (state.paused) {
+    // All panels are about as old as the first.
+    const asOf = (view?.sources[0]?.value as { as_of?: string | null } | null | undefined)?.as_of;
+    [text, level] = [(asOf ? `values of ${time(Date.parse(asOf), state.tz, true)}` : "values stay as they are") + (connection.kind === "away" ? " · offline" : ""), "quiet"];
+  }
   else if (connection.kind === "away") [text, level] = [`offline, retrying in ${Math.max(0, Math.ceil((connection.until - Date.now()) / 1000))} s`, "bad"];
   else if (connection.kind === "trouble") [text, level] = [connection.detail || "the statistics cannot be read", "bad"];
   else if (connection.kind === "refused") [text, level] = [connection.status === 404 ? "no live data for this customer" : connection.status === 401 ? "a key is needed" : "not live", "quiet"];
@@ -303,10 +316,12 @@ function freshness(): void {
   badge.className = `badge ${level}`;
   fill(badge, h("span", { "aria-hidden": "true" }, { ok: "●", warn: "◆", bad: "▲", quiet: "○" }[level]!), h("span", null, ` ${text}`));
   const isLive = isMoving(state);
-  if (liveButton.dataset.now !== `${state.paused}`) {
-    liveButton.dataset.now = `${state.paused}`;
-    fill(liveButton, icon(state.paused ? "play" : "pause"), h("span", null, state.paused ? "Paused" : "Live"));
-    liveButton.setAttribute("aria-label", state.paused ? "Paused: go on live" : "Live: pause");
+  const shown = state.paused ? held.text() : "Live";
+  if (liveButton.dataset.now !== shown) {
+    liveButton.dataset.now = shown;
+    fill(liveButton, icon(state.paused ? "play" : "pause"), h("span", null, shown));
+    liveButton.setAttribute("aria-label", state.paused ? `${shown}: go on live` : "Live: pause");
+    liveButton.title = state.paused ? held.explained() : "";
   }
   liveButton.classList.toggle("off", state.paused || !isLive);
   document.documentElement.classList.toggle("away", connection.kind === "away" && !state.paused);
