@@ -80,6 +80,60 @@ await run({
     await close(page);
   },
 
+  "filters are chips in the bar; a status class of the chart is one": async (browser) => {
+    const { from, to } = ended();
+    const range = `from=${from}&to=${to}`;
+    const page = await open(browser, `/?customer=cust_hurt&${range}&path=/api/v1/orders&min_latency=0.005`);
+    const chips = () => page.locator(".filters .chip").allInnerTexts().then((all) => all.map((one) => one.replace(/\s*×$/, "")));
+    const filter = (name) => new URL(page.url()).searchParams.get(name);
+    const listed = async (query) => {
+      const recent = await api(`/v1/customers/cust_hurt/requests?${range}${query}&limit=200`);
+      await until(`the requests of ${query}`, async () => assert.deepEqual(await page.locator("#recent tbody tr").evaluateAll((rows) => rows.map((row) => [Number(row.children[1].innerText), row.children[3].innerText])), recent.data.map((row) => [row.status, row.path])));
+      assert.ok(recent.data.length > 0, query);
+    };
+    await until("chips", async () => assert.deepEqual(await chips(), ["path /api/v1/orders", "latency ≥ 5 ms"]));
+    assert.equal(await page.locator(".filters").getAttribute("aria-label"), "Filters of Recent requests");
+    const legend = page.locator("#requests .legend button", { hasText: "5xx" });
+    await legend.focus();
+    await page.keyboard.press("Enter");
+    await until("three chips", async () => assert.deepEqual(await chips(), ["status 5xx", "path /api/v1/orders", "latency ≥ 5 ms"]));
+    assert.equal(await legend.getAttribute("aria-pressed"), "true");
+    assert.equal(await legend.evaluate((el) => el === document.activeElement), true, "the keyboard stays where it was");
+    await listed("&status=5xx&path=/api/v1/orders&min_latency=0.005");
+    await axe(page, "chips");
+    await page.setViewportSize({ width: 360, height: 740 });
+    await until("narrow", async () => assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360));
+    await axe(page, "chips on a phone");
+    await page.setViewportSize({ width: 1440, height: 1000 });
+    await page.locator(".filters [data-filter=path]").focus();
+    await page.keyboard.press("Enter");
+    await until("two chips", async () => assert.deepEqual(await chips(), ["status 5xx", "latency ≥ 5 ms"]));
+    assert.equal(await page.evaluate(() => document.activeElement.dataset.filter), "min_latency", "the keyboard stands on the next one");
+    assert.equal(filter("path"), null);
+    await listed("&status=5xx&min_latency=0.005");
+    await page.locator(".filters button", { hasText: "Remove all" }).click();
+    await until("none", async () => assert.equal(await page.locator(".filters").isVisible(), false));
+    assert.deepEqual([filter("status"), filter("min_latency")], [null, null]);
+    assert.equal(await legend.getAttribute("aria-pressed"), "false");
+    // The lowest column of the last bar, and then the one above it.
+    const over = await page.locator("#requests .u-over").boundingBox();
+    await page.mouse.click(over.x + over.width - 8, over.y + over.height - 3);
+    await until("clicked", async () => assert.equal(filter("status"), "5xx"));
+    await listed("&status=5xx");
+    await page.mouse.click(over.x + 8, over.y + over.height - 3);
+    await until("another column", async () => assert.equal(filter("status"), "2xx"));
+    await page.mouse.click(over.x + 8, over.y + over.height - 3);
+    await until("given up again", async () => assert.equal(filter("status"), null));
+    await listed("");
+    await page.goto(`${BASE}/?${range}&q=hurt`);
+    await until("the search of the table", async () => assert.deepEqual(await chips(), ["id has “hurt”"]));
+    await page.locator(".filters .chip").click();
+    await until("all customers", async () => assert.ok((await rowIds(page)).length > 5));
+    assert.deepEqual([filter("q"), await page.locator("#customers input").inputValue()], [null, ""]);
+    assert.equal(await page.locator("#requests .legend button").count(), 0, "nothing to choose a class for");
+    await close(page);
+  },
+
   "what is written to the log is seen, unless paused": async (browser) => {
     append(line(1, "cust_live", "/api/v1/now", 200, 0.02));
     await until("the customer is known", async () => api("/v1/customers/cust_live/stats?from=-15m"));

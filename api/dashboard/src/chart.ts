@@ -41,6 +41,15 @@ interface Options {
   axis: (value: number) => string;
   onZoom: (fromSecond: number, toSecond: number) => void;
   onBack: () => void;
+  pick?: Pick | undefined;
+}
+
+/** A column can be chosen, by its name in the legend or where it stands. */
+export interface Pick {
+  chosen: () => string;
+  choose: (label: string) => void;
+  /** What that does, for a column. */
+  title: (label: string) => string;
 }
 
 const CROSSHAIR = uPlot.sync("time");
@@ -59,10 +68,14 @@ export class Chart {
   private asTable = false;
   private readonly resize: ResizeObserver;
   private mark: number | null = null;
+  /** The columns in the legend: they stay, so that who stands on one with the keyboard is not thrown off by every value. */
+  private keys: { label: string; el: HTMLElement; value: HTMLElement }[] = [];
+  private readonly at = h("span", { class: "at" });
 
   constructor(private readonly o: Options) {
     this.plotEl = h("div", { class: "plot", tabindex: "0", role: "slider", "aria-label": `${o.label}: time`, "aria-valuemin": "0", "aria-valuemax": "0", "aria-valuenow": "0", "aria-valuetext": "no bucket chosen", onkeydown: (e: KeyboardEvent) => this.key(e) });
     this.plotEl.style.height = `${o.height}px`;
+    this.plotEl.classList.toggle("pick", o.pick !== undefined);
     this.legend = h("div", { class: "legend" });
     this.caption = h("figcaption", { class: "sr" });
     this.tableEl = h("div", { class: "chart-table", hidden: true, tabindex: "0", role: "region", "aria-label": `${o.label} as a table` });
@@ -179,6 +192,37 @@ export class Chart {
       },
     };
     this.plot = new uPlot(options, data, this.plotEl);
+    // A click that ends a drag does not come here.
+    if (o.pick) this.plot.over.addEventListener("click", (e) => this.clicked(e));
+  }
+
+  private clicked(e: MouseEvent): void {
+    const i = this.plot?.posToIdx(e.offsetX);
+    if (!this.plot || !this.drawn || i === undefined) return;
+    const height = this.plot.posToVal(e.offsetY, "y");
+    let sum = 0;
+    const under = this.drawn.columns.find((c) => height <= (sum += c.values[i] ?? 0));
+    if (under) this.o.pick!.choose(under.label);
+  }
+
+  /** Another column was chosen, here or elsewhere. */
+  picked(): void {
+    for (const key of this.keys) if (key.el instanceof HTMLButtonElement) key.el.setAttribute("aria-pressed", String(this.o.pick?.chosen() === key.label));
+  }
+
+  /** The legend's columns, made anew only when there are others. */
+  private legendOf(columns: Column[]): void {
+    if (this.keys.map((key) => key.label).join() === columns.map((c) => c.label).join()) return;
+    const { pick } = this.o;
+    this.keys = columns.map((c) => {
+      const isGhost = c === this.drawn?.ghost, value = h("b"), swatch = h("i", { class: isGhost || c.dashed ? "swatch line" : "swatch" });
+      swatch.style.setProperty("--c", `var(${c.color})`);
+      const el = pick && !isGhost ? h("button", { class: "key", type: "button", title: pick.title(c.label), onclick: () => pick.choose(c.label) }, swatch, h("span", null, c.label), value)
+        : h("span", { class: "key" }, swatch, c.label, value);
+      return { label: c.label, el, value };
+    });
+    fill(this.legend, ...this.keys.map((key) => key.el), this.at);
+    this.picked();
   }
 
   private selected(u: uPlot): void {
@@ -223,24 +267,25 @@ export class Chart {
     this.mark = i;
     const start = i === null ? null : starts[i]!;
     const label = start === null ? null : span(start, starts[i! + 1] ?? end, this.o.tz);
-    const items: HTMLElement[] = [];
     const texts: string[] = [];
     if (this.drawn) {
       const columns = this.drawn.ghost ? [...this.drawn.columns, this.drawn.ghost] : this.drawn.columns;
-      for (const c of columns) {
-        const value = i === null ? null : this.o.format(c.values[i] ?? null);
-        items.push(h("span", { class: "key" }, h("i", { class: c === this.drawn.ghost || c.dashed ? "swatch line" : "swatch", "data-color": c.color }), c.label, value === null ? null : h("b", null, value)));
-        if (value !== null) texts.push(`${c.label} ${value}`);
-      }
+      this.legendOf(columns);
+      columns.forEach((c, n) => {
+        const value = i === null ? "" : this.o.format(c.values[i] ?? null);
+        fill(this.keys[n]!.value, value);
+        if (value) texts.push(`${c.label} ${value}`);
+      });
     } else if (this.heat) {
       const counts = i === null ? null : this.heat.counts[i]!;
       const most = counts ? counts.indexOf(Math.max(...counts)) : -1;
       const text = counts && counts[most]! > 0 ? `most requests: ${this.heat.rows[most]} (${this.o.format(counts[most]!)})` : counts ? "no requests" : "stronger colour = more requests";
-      items.push(h("span", { class: "key" }, h("i", { class: "swatch", "data-color": "--heat" }), text));
+      const swatch = h("i", { class: "swatch" });
+      swatch.style.setProperty("--c", "var(--heat)");
+      fill(this.legend, h("span", { class: "key" }, swatch, text), this.at);
       texts.push(text);
     }
-    for (const swatch of items.flatMap((item) => [...item.querySelectorAll<HTMLElement>("[data-color]")])) swatch.style.setProperty("--c", `var(${swatch.dataset.color})`);
-    fill(this.legend, ...items, h("span", { class: "at" }, label ?? ""));
+    fill(this.at, label ?? "");
     this.plotEl.setAttribute("aria-valuenow", String(i ?? 0));
     this.plotEl.setAttribute("aria-valuetext", label === null ? "no bucket chosen; arrow keys choose one" : `${label}: ${texts.join(", ")}`);
   }

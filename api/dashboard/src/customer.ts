@@ -40,6 +40,7 @@ export function customer(c: Context): View {
     tick: (tick) => made.rate(tick.requests_per_second),
     update(changed) {
       if (["status", "path", "min_latency"].some((name) => changed.has(name as "status"))) recent.changed();
+      if (changed.has("status")) requests.chart.picked();
       if (["from", "to"].some((name) => changed.has(name as "from"))) for (const source of sources) void source.refresh(true);
     },
     destroy: () => undefined,
@@ -107,12 +108,14 @@ function histogramPanel(c: Context, stats: ReturnType<typeof statsSource>) {
 function requestsList(c: Context) {
   const source = new Source<Requests>(() => path(of(c.state, "requests"), { ...range(c.state), status: c.state.status, path: c.state.path, min_latency: c.state.min_latency, limit: 200 }), () => everyMs(c.state));
   const body = h("tbody");
-  const status = h("select", { "aria-label": "Status class", onchange: () => c.go({ status: status.value }, true) }, [["", "every status"], ["5xx", "5xx"], ["4xx", "4xx"], ["3xx", "3xx"], ["2xx", "2xx"]].map(([v, t]) => h("option", { value: v, selected: c.state.status === v }, t!)));
+  const status = h("select", { "aria-label": "Status class", onchange: () => c.go({ status: status.value }, true) });
+  const classes = ["5xx", "4xx", "3xx", "2xx"];
+  const statusChoices = () => ["", ...classes, ...(c.state.status && !classes.includes(c.state.status) ? [c.state.status] : [])];
   const slow = h("select", { "aria-label": "Minimum latency", onchange: () => c.go({ min_latency: slow.value }, true) });
   const slowChoices = () => [["", "every latency"], ["0.1", "≥ 100 ms"], ["0.5", "≥ 500 ms"], ["1", "≥ 1 s"], ["5", "≥ 5 s"], ...(c.state.min_latency && !["0.1", "0.5", "1", "5"].includes(c.state.min_latency) ? [[c.state.min_latency, `≥ ${c.state.min_latency} s`]] : [])];
   const chip = h("span");
   const filters = () => {
-    status.value = c.state.status;
+    fill(status, ...statusChoices().map((v) => h("option", { value: v, selected: c.state.status === v }, v || "every status")));
     fill(slow, ...slowChoices().map(([v, t]) => h("option", { value: v, selected: c.state.min_latency === v }, t!)));
     fill(chip, c.state.path ? h("button", { class: "chip remove", "aria-label": `No longer only ${c.state.path}`, onclick: () => c.go({ path: "" }, true) }, c.state.path, " ×") : null);
   };

@@ -6,6 +6,7 @@ import { json, hasKey, path, Problem, range, signIn, type Customers, type Me, ty
 import type { Context, View } from "./context";
 import { customer } from "./customer";
 import { fill, h, icon } from "./dom";
+import { FilterBar } from "./filters";
 import { duration, fromLocalInput, localInput, rfc3339, time, when } from "./format";
 import { Held } from "./held";
 import { Live, type Connection } from "./live";
@@ -245,6 +246,7 @@ const jumpBox = jump();
 const signOut = h("button", { class: "text-tool", type: "button", title: "Forget the key in this tab", onclick: () => { signIn(""); location.reload(); } }, "Sign out");
 const zones = h("select", { "aria-label": "Time zone", onchange: () => go({ tz: zones.value }) });
 const themeButton = h("button", { class: "tool", type: "button", onclick: () => setTheme(isDark() ? "light" : "dark") });
+const filterBar = new FilterBar(go, announce);
 const main = h("main", { tabindex: "-1", id: "main" });
 
 function bar(): void {
@@ -267,6 +269,7 @@ function bar(): void {
   custom.open = false;
   fill(zones, ...[...new Set(["UTC", here, state.tz])].map((tz) => h("option", { value: tz, selected: tz === state.tz }, tz.replaceAll("_", " "))));
   compare.setAttribute("aria-pressed", String(state.compare === "previous"));
+  filterBar.show(shut ? { ...state, view: "operations" } : state);
   document.documentElement.classList.toggle("kiosk", state.kiosk);
   freshness();
 }
@@ -382,7 +385,7 @@ function setTheme(theme: string | null): void {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(null));
 
-const KEYS = [["/", "go to a customer"], ["p", "pause, or go on live"], ["1 … 5", "the ranges from 15 min to 30 d"], ["o", "overview"], ["t", "dark or light"], ["Tab to a chart, ← →", "move the crosshair (Shift: further), Home, End"], ["Enter, Esc on a chart", "zoom in around the crosshair, go back"], ["drag over a chart", "zoom to it; double click goes back"], ["?", "this help"]] as const;
+const KEYS = [["/", "go to a customer"], ["p", "pause, or go on live"], ["1 … 5", "the ranges from 15 min to 30 d"], ["o", "overview"], ["t", "dark or light"], ["Tab to a chart, ← →", "move the crosshair (Shift: further), Home, End"], ["Enter, Esc on a chart", "zoom in around the crosshair, go back"], ["drag over a chart", "zoom to it; double click goes back"], ["click a status class", "on a customer's page: list only those requests"], ["?", "this help"]] as const;
 const keyList = h("dl", { class: "facts" });
 const helpDialog = h("dialog", { class: "dialog", "aria-labelledby": "help-title" },
   h("h2", { id: "help-title" }, "Keys"),
@@ -421,7 +424,8 @@ function begin(): void {
     h("a", { class: "skip", href: "#main", onclick: (e: Event) => { e.preventDefault(); main.focus(); } }, "Skip to the numbers"),
     h("header", { class: "top" },
       brand, nav, jumpBox,
-      h("div", { class: "controls" }, ranges, custom, zones, compare, liveButton, badge, ends, signOut, themeButton, h("button", { class: "tool", type: "button", "aria-label": "Help and keys", title: "Help and keys", onclick: help }, icon("help")))),
+      h("div", { class: "controls" }, ranges, custom, zones, compare, liveButton, badge, ends, signOut, themeButton, h("button", { class: "tool", type: "button", "aria-label": "Help and keys", title: "Help and keys", onclick: help }, icon("help"))),
+      filterBar.el),
     main, region, helpDialog);
   if (!new URLSearchParams(location.search).has("from")) history.replaceState(history.state, "", write(state));
   setTheme(null);

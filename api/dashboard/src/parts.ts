@@ -1,7 +1,7 @@
 // Panels that the overview and the page of a customer share.
 
 import { of, path, range, type Latency, type Point, type Series, type Stats } from "./api";
-import { Chart, sparkline } from "./chart";
+import { Chart, sparkline, type Pick } from "./chart";
 import { everyMs, granularity, timeAxis, type Context } from "./context";
 import { fill, h } from "./dom";
 import { count, errorShare, latency, NONE, points, relative, share, short, when } from "./format";
@@ -114,8 +114,22 @@ function chartOptions(c: Context) {
   return { tz: c.state.tz, onZoom: (from: number, to: number) => c.go(timeAxis(c.state).onZoom(from, to)), onBack: () => c.back() };
 }
 
+/** Where there is a list of requests, a status class of the chart can be chosen for it, and given up again. */
+function pickClass(c: Context): Pick | undefined {
+  if (!c.state.customer) return undefined;
+  return {
+    chosen: () => c.state.status,
+    choose: (name) => {
+      const status = c.state.status === name ? "" : name;
+      c.go({ status }, true);
+      c.announce(status ? `Recent requests: only ${status}` : "Recent requests: every status");
+    },
+    title: (name) => `Recent requests: only ${name}`,
+  };
+}
+
 export function requestsPanel(c: Context, series: Source<Series>): { el: HTMLElement; chart: Chart } {
-  const chart = new Chart({ label: "Requests", kind: "stack", height: c.state.customer ? 230 : 272, format: (v) => count(v), axis: short, ...chartOptions(c) });
+  const chart = new Chart({ label: "Requests", kind: "stack", pick: pickClass(c), height: c.state.customer ? 230 : 272, format: (v) => count(v), axis: short, ...chartOptions(c) });
   const made = panel<Series>({
     id: "requests", title: "Requests", source: series, tz: c.state.tz, announce: c.announce, tools: [tableTool(chart, "Requests")],
     isEmpty: (s) => noRequests(s, s.data.reduce((n, p) => n + p.total_requests, 0)),
