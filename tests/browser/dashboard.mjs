@@ -51,8 +51,19 @@ await run({
       assert.equal(number(await first.nth(1).innerText()), expected.data[0].total_requests);
       assert.equal(number(await first.nth(2).innerText()), floor2(expected.data[0].availability));
     }
+    assert.equal(await page.locator("#customers tfoot").isVisible(), false, "everybody is in the table");
     await page.locator("#customers input").fill("_HURT");
     await until("found", async () => assert.deepEqual(await rowIds(page), ["cust_hurt"]));
+    const [all, hurt] = [await api(`/v1/stats?from=${from}&to=${to}`), await api(`/v1/customers/cust_hurt/stats?from=${from}&to=${to}`)];
+    const others = (get) => get(all) - get(hurt);
+    const requests = others((s) => s.total_requests), failed = others((s) => s.status["5xx"]);
+    const last = page.locator("#customers tfoot").locator("th, td");
+    await until("the others", async () => assert.match(await last.first().innerText(), /^\d+ others$/));
+    assert.equal(number(await last.nth(2).innerText()), requests);
+    assert.equal(number(await last.nth(3).innerText()), floor2(((requests - failed) / requests) * 100));
+    assert.equal(number(await last.nth(5).evaluate((cell) => cell.querySelector("span").firstChild.data)), failed);
+    assert.match(await last.nth(8).innerText(), /^–\s+Percentiles of several customers/);
+    await axe(page, "a table with others");
     const points = (await api(`/v1/customers/cust_hurt/series?from=${from}&to=${to}&granularity=1m`)).data.filter((point) => point.total_requests !== null).length;
     await until("its line", async () => assert.equal((await page.locator("#customers .trend path").first().getAttribute("d")).split(/[ML]/).length - 1, points));
     assert.equal(new URL(page.url()).searchParams.get("q"), "_HURT");

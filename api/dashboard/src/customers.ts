@@ -1,6 +1,6 @@
 // The table of all customers: sorted and searched by the api, fetched page by page as they come into sight, so that ten thousand are as smooth as ten.
 
-import { ask, path, range, type CustomerRow, type Customers } from "./api";
+import { ask, path, range, type CustomerRow, type Customers, type Others } from "./api";
 import { sparkline } from "./chart";
 import { everyMs, type Context } from "./context";
 import { fill, h } from "./dom";
@@ -51,6 +51,7 @@ export class CustomersTable {
   private readonly search: HTMLInputElement;
   private readonly head: HTMLElement;
   private readonly more: HTMLElement;
+  private readonly foot = h("tfoot", { hidden: true });
   private rows: CustomerRow[] = [];
   private total = 0;
   private next: string | null = null;
@@ -69,7 +70,7 @@ export class CustomersTable {
     this.below = h("tr", { class: "space", "aria-hidden": "true" }, h("td"));
     this.body = h("tbody", null, this.above, this.below);
     this.more = h("span", { class: "note" });
-    const table = h("table", { class: "grid" }, h("thead", null, this.head), this.body);
+    const table = h("table", { class: "grid" }, h("thead", null, this.head), this.body, this.foot);
     this.scroller = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Customers, scrollable", onscroll: () => this.scrolled() }, table);
     this.scroller.style.height = `${ROW_PX * (VISIBLE_ROWS + 1)}px`;
     this.search = h("input", { type: "search", placeholder: "Search customers", "aria-label": "Search customers in the table", value: c.state.q, maxlength: "256", spellcheck: "false", autocomplete: "off" });
@@ -136,10 +137,26 @@ export class CustomersTable {
     if (this.rows.length === 0 || this.rows.length <= page.data.length || this.scroller.scrollTop < ROW_PX) {
       this.rows = page.data;
       this.next = page.next_cursor;
+      this.rest(page.others);
     }
-    this.scroller.style.height = `${ROW_PX * (Math.min(this.total, VISIBLE_ROWS) + 1) + 2}px`;
+    this.scroller.style.height = `${ROW_PX * (Math.min(this.total, VISIBLE_ROWS) + (this.foot.hidden ? 1 : 2)) + 2}px`;
     this.drawnFor = "";
     this.draw();
+  }
+
+  /** The last line: who is not in the table, or not fetched yet, so that its lines and this one are all requests. */
+  private rest(others: Others): void {
+    this.foot.hidden = others.customers === 0;
+    if (this.foot.hidden) return;
+    const row: CustomerRow = { ...others, customer_id: "", last_seen: others.last_seen ?? "" };
+    const text = h("span", { title: "Together: all customers that are not in the table" }, `${count(others.customers)} ${others.customers === 1 ? "other" : "others"}`);
+    const why = "Percentiles of several customers together do not follow from those of each";
+    fill(this.foot, h("tr", { "aria-rowindex": String(this.total + 2) }, COLUMNS.map((column) => {
+      const attributes = { class: `${column.numeric ? "num" : ""} ${column.wide ? "wide" : ""}` };
+      if (column.key === "customer_id") return h("th", { scope: "row", ...attributes }, text);
+      if (column.key.endsWith("_latency")) return h("td", { ...attributes, title: why }, NONE, h("span", { class: "sr" }, ` ${why}`));
+      return h("td", attributes, column.key ? column.cell(row, this.c) : "");
+    })));
   }
 
   private scrolled(): void {
@@ -166,7 +183,7 @@ export class CustomersTable {
     this.below.style.height = `${Math.max(0, this.total - end) * ROW_PX}px`;
     this.place(rows);
     if (matchMedia("(min-width: 721px)").matches) this.sparks.want(this.rows.slice(Math.floor(top / ROW_PX), Math.ceil(top / ROW_PX) + shown).map((row) => row.customer_id));
-    this.scroller.querySelector("table")!.setAttribute("aria-rowcount", String(this.total + 1));
+    this.scroller.querySelector("table")!.setAttribute("aria-rowcount", String(this.total + (this.foot.hidden ? 1 : 2)));
     if (focused) this.body.querySelector<HTMLElement>(`[data-row="${CSS.escape(focused)}"] a`)?.focus({ preventScroll: true });
   }
 
@@ -208,6 +225,7 @@ export class CustomersTable {
         if (generation !== this.generation) break;
         this.rows.push(...page.data);
         this.next = page.next_cursor;
+        this.rest(page.others);
       }
     } catch {
       this.c.announce("The next customers could not be fetched"); // Scrolling asks again.

@@ -6,6 +6,7 @@ mod figures;
 mod hurt;
 mod live;
 mod me;
+mod others;
 mod parameters;
 mod pipeline;
 mod raw;
@@ -69,6 +70,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     raw::RequestRow,
     raw::Covered,
     tables::CustomerRowV1,
+    others::OthersV1,
     tables::PathRow,
     hurt::HurtRow,
     me::Opens,

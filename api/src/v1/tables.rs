@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::answers::About;
 use super::figures::Figures;
+use super::others::{Others, OthersV1};
 use super::raw::Covered;
 use crate::answers::instant;
 use crate::format::Rows;
@@ -186,12 +187,13 @@ pub(crate) struct CustomerRowV1 {
 pub(crate) struct CustomersV1 {
     /// The customers in the order that was asked for.
     data: Vec<CustomerRowV1>,
-    /// Customers on all pages.
+    /// Customers on all pages: in the range, and found by the search if there is one.
     #[schema(example = 2)]
     total_customers: u64,
     /// Where the next page begins: give it as `cursor`. Null on the last page.
     #[schema(required = true)]
     next_cursor: Option<String>,
+    others: OthersV1,
     #[serde(flatten)]
     about: About,
     #[serde(skip)]
@@ -212,8 +214,14 @@ pub(crate) struct CustomersAsked {
 impl CustomersV1 {
     pub(crate) fn new(rows: &[TableRow], asked: &CustomersAsked, about: About) -> Self {
         let order = asked.order;
+        let mut others = Others::default();
         let found = |row: &&TableRow| {
-            asked.search.as_ref().is_none_or(|search| row.id.to_lowercase().contains(search.as_str()))
+            let found =
+                asked.search.as_ref().is_none_or(|search| row.id.to_lowercase().contains(search.as_str()));
+            if !found {
+                others.add(row);
+            }
+            found
         };
         let mut keyed: Vec<(Key, &TableRow)> = rows
             .iter()
@@ -232,7 +240,7 @@ impl CustomersV1 {
         if more {
             // Only the page has to be in order.
             keyed.select_nth_unstable_by(asked.limit, compare);
-            keyed.truncate(asked.limit);
+            keyed.drain(asked.limit..).for_each(|(_, row)| others.add(row));
         }
         keyed.sort_unstable_by(compare);
         let last = keyed.last().filter(|_| more);
@@ -243,7 +251,8 @@ impl CustomersV1 {
             figures: Figures::new(&row.measures, &asked.percentiles),
         };
         let data = keyed.iter().map(row).collect();
-        Self { data, total_customers, next_cursor, about, percentiles: asked.percentiles.clone() }
+        let others = others.told(&asked.percentiles);
+        Self { data, total_customers, next_cursor, others, about, percentiles: asked.percentiles.clone() }
     }
 
     pub(crate) fn next_cursor(&self) -> Option<&str> {

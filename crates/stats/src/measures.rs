@@ -51,6 +51,18 @@ impl Cell {
 }
 
 impl Measures {
+    /// Adds what can be added up of other requests. The quantiles stay as they are: those of all do not follow from those of parts.
+    pub fn add_sums(&mut self, other: &Measures) {
+        self.requests = self.requests.saturating_add(other.requests);
+        self.successes = self.successes.saturating_add(other.successes);
+        for (class, more) in self.classes.iter_mut().zip(other.classes) {
+            *class = class.saturating_add(more);
+        }
+        self.latencies = self.latencies.saturating_add(other.latencies);
+        self.latency_sum_micros = self.latency_sum_micros.saturating_add(other.latency_sum_micros);
+        self.latency_max_micros = self.latency_max_micros.max(other.latency_max_micros);
+    }
+
     /// Requests with a status of 500 or more.
     pub fn server_errors(&self) -> u64 {
         self.classes[4]
@@ -119,6 +131,24 @@ mod tests {
         );
         assert_eq!(measures.quantiles_seconds(), [Some(1.41), figures.median_latency]);
         assert_eq!(measures.max_seconds(), Some(1.5));
+    }
+
+    #[test]
+    fn sums_of_parts_are_those_of_the_whole() {
+        let (mut parts, mut whole) = (Measures::default(), Cell::default());
+        for requests in
+            [&[(200, Some(3)), (404, None)][..], &[], &[(503, Some(7)), (101, Some(1)), (302, None)]]
+        {
+            let mut part = Cell::default();
+            for (status, micros) in requests {
+                part.observe(*status, *micros);
+                whole.observe(*status, *micros);
+            }
+            part.settle();
+            parts.add_sums(&part.measures(&[]));
+        }
+        whole.settle();
+        assert_eq!(parts, Measures { usual_nanos: [None; 2], ..whole.measures(&[]) });
     }
 
     #[test]

@@ -77,6 +77,50 @@ fn a_search_finds_parts_of_ids_in_any_case() {
     assert_eq!(found("%"), (String::new(), 0));
 }
 
+#[test]
+fn others_are_what_the_search_and_the_page_leave_out_and_have_no_percentiles() {
+    let measured = |id: &str, requests, failed, micros| {
+        let mut row = row(id, requests, Some(micros * 1000));
+        row.measures.successes -= failed;
+        row.measures.classes = [0, requests - failed, 0, 0, failed];
+        (row.measures.latencies, row.measures.latency_sum_micros) = (requests, requests * micros);
+        row.measures.latency_max_micros = micros;
+        row.last_seen_second = i64::try_from(requests).expect("few");
+        row
+    };
+    let rows = [measured("a_1", 8, 0, 100), measured("a_2", 6, 3, 200), measured("b", 2, 1, 800_000)];
+    let asked = CustomersAsked { search: Some("a_".to_owned()), ..asked("total_requests", None, 1, None) };
+    let page = CustomersV1::new(&rows, &asked, about());
+    assert_eq!((ids(&page), page.total_customers), (vec!["a_1"], 2));
+    insta::assert_snapshot!(serde_json::to_string_pretty(&page.others).expect("plain data"), @r#"
+    {
+      "customers": 2,
+      "last_seen": "1970-01-01T00:00:06Z",
+      "total_requests": 8,
+      "successful_requests": 4,
+      "failed_requests": 4,
+      "uptime": 50.0,
+      "availability": 50.0,
+      "average_latency": 0.20015,
+      "median_latency": null,
+      "p99_latency": null,
+      "max_latency": 0.8,
+      "status": {
+        "1xx": 0,
+        "2xx": 4,
+        "3xx": 0,
+        "4xx": 0,
+        "5xx": 4
+      },
+      "latency": {}
+    }
+    "#);
+    let whole = CustomersAsked { search: None, limit: 3, ..asked };
+    let none = serde_json::to_value(CustomersV1::new(&rows, &whole, about()).others).expect("plain data");
+    assert_eq!((&none["customers"], &none["total_requests"]), (&0.into(), &0.into()));
+    assert!(none["availability"].is_null() && none["last_seen"].is_null(), "{none}");
+}
+
 proptest! {
     #[test]
     fn pages_hold_every_row_once_in_order(
@@ -88,6 +132,11 @@ proptest! {
         let (mut found, mut behind) = (Vec::new(), None);
         loop {
             let page = CustomersV1::new(&rows, &asked(sort, Some(order), limit, behind), about());
+            // What was told so far and the others are all.
+            let mut others = Others::default();
+            let told: Vec<&str> = found.iter().chain(&page.data).map(|row: &CustomerRowV1| row.customer_id.as_str()).collect();
+            rows.iter().filter(|row| !told.contains(&row.id.as_str())).for_each(|row| others.add(row));
+            prop_assert_eq!(&page.others, &others.told(&[]));
             prop_assert_eq!(page.total_customers, rows.len() as u64);
             found.extend(page.data.clone());
             match page.next_cursor() {
