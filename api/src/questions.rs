@@ -265,10 +265,12 @@ impl Backend {
     ) -> impl Future<Output = Result<Customers<Period>, ReadError>> + Send + 'static {
         let (store, percentiles) = (Arc::clone(&self.store), key.percentiles.clone());
         async move {
-            let query = |range| TableQuery { range, percentiles: percentiles.clone() };
-            let table = store.table(&query(period.range)).await?;
+            let query = |range, newcomers| TableQuery { range, percentiles: percentiles.clone(), newcomers };
+            // Who compares asks who is hurt, and not who is new.
+            let newcomers = period.reaches_now && period.previous.is_none();
+            let table = store.table(&query(period.range, newcomers)).await?;
             let previous = match period.previous {
-                Some(range) => Some(store.table(&query(range)).await?),
+                Some(range) => Some(store.table(&query(range, false)).await?),
                 None => None,
             };
             Ok(Customers { period, table, previous, rankings: Rankings::default() })

@@ -103,7 +103,7 @@ async fn ask(config: &InfluxConfig, range: TimeRange, rounds: usize) -> anyhow::
     let hours = (range.to_second - range.from_second) / 3600;
     let bounds = (0..=hours).map(|hour| range.from_second + hour * 3600).collect();
     let series = CellsQuery { customer: Some("cust_7".to_owned()), bounds };
-    let table = TableQuery { range, percentiles: PERCENTILES.to_vec() };
+    let table = TableQuery { range, percentiles: PERCENTILES.to_vec(), newcomers: false };
     let (mut series_millis, mut table_millis) = (Vec::new(), Vec::new());
     let (mut last_cells, mut last_table) = (None, None);
     for _ in 0..rounds {

@@ -177,6 +177,23 @@ await run({
     await close(page);
   },
 
+  "who is new": async (browser) => {
+    append(line(0, "cust_newcomer", "/api/v1/now", 200, 0.02));
+    await until("the customer is known", async () => api("/v1/customers/cust_newcomer/stats?from=-15m"));
+    const page = await open(browser, "/?from=-15m");
+    await until("as the api tells it", async () => {
+      const { new_customers } = await api("/v1/customers?from=-15m");
+      assert.ok(new_customers >= 1);
+      assert.equal(await text(page, ".card[aria-label='Active customers'] .delta"), `${new_customers} new`);
+    });
+    const { from, to } = ended();
+    await page.goto(`${BASE}/?from=${from}&to=${to}`);
+    await until("another range", async () => assert.ok(number(await text(page, ".card[aria-label='Active customers'] .value")) > 0));
+    await page.locator("#customers tbody tr[data-row]").first().waitFor();
+    assert.equal(await text(page, ".card[aria-label='Active customers'] .delta"), "", "not told of a range that has ended");
+    await close(page);
+  },
+
   "drag zooms, the address holds it, double click goes back": async (browser) => {
     const page = await open(browser, "/?from=-1h");
     await page.locator("#requests canvas").waitFor();

@@ -15,7 +15,7 @@ export interface Point extends Figures { start: string }
 export interface Series extends About { granularity: string; data: Point[]; previous?: Point[] }
 export interface Latency extends About { granularity: string | null; data: { start: string; above: number; up_to: number | null; requests: number }[] }
 export interface CustomerRow extends Figures { customer_id: string; last_seen: string }
-export interface Customers extends About { data: CustomerRow[]; total_customers: number; next_cursor: string | null; others: Others }
+export interface Customers extends About { data: CustomerRow[]; total_customers: number; new_customers: number | null; next_cursor: string | null; others: Others }
 /** The customers that are not on this page or one before it. */
 export interface Others extends Figures { customers: number; last_seen: string | null }
 export interface HurtRow {

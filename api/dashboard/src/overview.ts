@@ -26,7 +26,7 @@ function isHurt(row: HurtRow): boolean {
 export function overview(c: Context): View {
   const stats = statsSource(c), series = seriesSource(c), heat = latencySource(c);
   const made = cards(stats, series);
-  const active = card("Active customers", "Customers with requests in the range");
+  const active = card("Active customers", "Customers with requests in the range. New: whose first request of all that are kept lies in it");
   const requests = requestsPanel(c, series), latency = latencyPanel(c, series), heatMap = heatPanel(c, heat);
   const table = new CustomersTable(c);
   const hurt = hurtPanel(c);
@@ -38,11 +38,14 @@ export function overview(c: Context): View {
     h("div", { class: "two" }, requests.el, hurt.el),
     h("div", { class: "two" }, latency.el, heatMap.el),
     table.el);
-  hurt.source.listen(() => {
-    const value = hurt.source.value;
-    active.el.classList.remove("loading");
+  const drawActive = () => {
+    const value = hurt.source.value, fresh = table.source.value?.new_customers;
+    active.el.classList.toggle("loading", !value && !hurt.source.problem);
     if (value) showCard(active, count(value.total_customers), `${count(value.total_hurt)} with server errors or a drop`);
-  });
+    if (value && fresh != null) fill(active.delta, `${count(fresh)} new`);
+  };
+  hurt.source.listen(drawActive);
+  table.source.listen(drawActive);
   stats.listen(() => {
     const none = stats.value?.total_requests === 0 && !stats.problem;
     content.hidden = none;

@@ -50,6 +50,8 @@ pub(crate) struct Period {
     pub(crate) zone: Zone,
     /// Whether the retention cut its beginning off.
     pub(crate) clipped: bool,
+    /// Whether it ends now, or later.
+    pub(crate) reaches_now: bool,
 }
 
 impl Moment {
@@ -122,7 +124,8 @@ impl Moment {
         } else {
             (self.widened(asked, [days[0] || clipped, days[1]], zone)?, None)
         };
-        Ok(Period { range, previous, zone, clipped })
+        let reaches_now = range.to_second >= self.now_second;
+        Ok(Period { range, previous, zone, clipped, reaches_now })
     }
 
     /// An instant as a second; a fraction counts as the second behind it where a range ends.

@@ -199,7 +199,7 @@ pub(super) async fn customers(
     let (held, freshness) = state.backend().table(everybody, key, period).await?;
     let (period, table) = (&held.table.period, &held.table.table);
     let about = super::answers::About::new(None, period, table.method);
-    let answer = CustomersV1::new(&table.rows, &rows, about);
+    let answer = CustomersV1::new(table, &rows, about);
     let next = answer.next_cursor().map(|cursor| parameters.with_cursor("/v1/customers", cursor));
     Ok(asked.reply(&answer, table.freshness, freshness, next))
 }

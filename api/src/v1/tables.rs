@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use stats::{Measures, Percentile, percent};
-use store::{Paths, TableRow};
+use store::{Paths, Table, TableRow};
 use utoipa::ToSchema;
 
 use super::answers::About;
@@ -190,6 +190,9 @@ pub(crate) struct CustomersV1 {
     /// Customers on all pages: in the range, and found by the search if there is one.
     #[schema(example = 2)]
     total_customers: u64,
+    /// Customers of the range, found by the search or not, whose first request of all that are kept lies in it. Null when the range ends before now.
+    #[schema(example = 2, required = true)]
+    new_customers: Option<u64>,
     /// Where the next page begins: give it as `cursor`. Null on the last page.
     #[schema(required = true)]
     next_cursor: Option<String>,
@@ -212,7 +215,7 @@ pub(crate) struct CustomersAsked {
 }
 
 impl CustomersV1 {
-    pub(crate) fn new(rows: &[TableRow], asked: &CustomersAsked, about: About) -> Self {
+    pub(crate) fn new(table: &Table, asked: &CustomersAsked, about: About) -> Self {
         let order = asked.order;
         let mut others = Others::default();
         let found = |row: &&TableRow| {
@@ -223,7 +226,8 @@ impl CustomersV1 {
             }
             found
         };
-        let mut keyed: Vec<(Key, &TableRow)> = rows
+        let mut keyed: Vec<(Key, &TableRow)> = table
+            .rows
             .iter()
             .filter(found)
             .map(|row| (order.key(&row.measures, row.last_seen_second), row))
@@ -252,7 +256,8 @@ impl CustomersV1 {
         };
         let data = keyed.iter().map(row).collect();
         let others = others.told(&asked.percentiles);
-        Self { data, total_customers, next_cursor, others, about, percentiles: asked.percentiles.clone() }
+        let (new_customers, percentiles) = (table.newcomers, asked.percentiles.clone());
+        Self { data, total_customers, new_customers, next_cursor, others, about, percentiles }
     }
 
     pub(crate) fn next_cursor(&self) -> Option<&str> {

@@ -272,7 +272,13 @@ impl StatsStore for Fake {
                 }
             });
         let freshness = Freshness { as_of_micros: inside.as_of_micros };
-        Ok(Table { rows: rows.collect(), method: Method::Cells, freshness })
+        let rows: Vec<TableRow> = rows.collect();
+        let is_new = |row: &&TableRow| {
+            let mut of_it = inside.requests.iter().filter(|request| request.customer == row.id);
+            of_it.all(|request| request.second >= query.range.from_second)
+        };
+        let newcomers = query.newcomers.then(|| rows.iter().filter(is_new).count() as u64);
+        Ok(Table { rows, newcomers, method: Method::Cells, freshness })
     }
 
     async fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, ReadError> {

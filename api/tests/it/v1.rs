@@ -234,6 +234,7 @@ async fn a4_v1_customers_come_in_pages_in_any_order() {
      "5xx":2},
      "latency":{"p50":0.1}}],
      "total_customers":2,
+     "new_customers":2,
      "next_cursor":"dAEAAAAAAABJQGN1c3RfMg",
      "others":{"customers":1,
      "last_seen":"2024-09-30T09:15:34Z",
@@ -319,6 +320,25 @@ async fn a4_v1_hurt_tells_who_has_an_outage() {
     // Two of three are more evidence than one of six.
     let by_evidence = json_of(&router, "/v1/hurt?from=2024-09-29&sort=evidence&limit=1").await;
     assert_eq!(by_evidence["data"][0]["customer_id"].as_str(), Some("cust_2"));
+}
+
+#[tokio::test]
+async fn new_customers_are_told_of_ranges_that_reach_up_to_now() {
+    let fake = incident();
+    fake.add("cust_3", "2024-09-30T09:10:00Z", 200, 100_000);
+    let router = router(&fake);
+    for (query, expected) in [
+        ("from=-15m", json!(1)),
+        ("from=-15m&q=cust_1&limit=1", json!(1)),
+        ("from=2024-09-30", json!(1)),
+        ("from=-7d", json!(3)),
+        ("from=-7d&to=2024-10-01", json!(3)),
+        // It has ended: what came since is not looked through.
+        ("from=2024-09-29&to=2024-09-30", Value::Null),
+    ] {
+        let page = json_of(&router, &format!("/v1/customers?{query}")).await;
+        assert_eq!(page["new_customers"], expected, "{query}");
+    }
 }
 
 #[tokio::test]

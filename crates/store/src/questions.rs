@@ -82,6 +82,8 @@ pub struct TableQuery {
     pub range: TimeRange,
     /// The percentiles to tell of each.
     pub percentiles: Vec<Percentile>,
+    /// Whether those are to be counted who have no request before the range. Dear where many requests lie behind it.
+    pub newcomers: bool,
 }
 
 /// All customers that have requests in a range.
@@ -89,6 +91,8 @@ pub struct TableQuery {
 pub struct Table {
     /// In ascending byte order of the id.
     pub rows: Vec<TableRow>,
+    /// How many of them have no request before the range, of all that are kept; None unless that was asked for.
+    pub newcomers: Option<u64>,
     /// How the answer was made.
     pub method: Method,
     /// How fresh it is.

@@ -10,6 +10,11 @@ fn row(id: &str, requests: u64, latency: Option<u64>) -> TableRow {
     TableRow { id: id.to_owned(), last_seen_second: 5, measures }
 }
 
+fn table(rows: &[TableRow]) -> Table {
+    let freshness = store::Freshness::default();
+    Table { rows: rows.to_vec(), newcomers: None, method: store::Method::Cells, freshness }
+}
+
 fn asked(sort: &str, order: Option<&str>, limit: usize, behind: Option<Behind>) -> CustomersAsked {
     let order = Order::parse(Some(sort), order, "customer_id", &[]).expect(sort);
     CustomersAsked { order, search: None, behind, limit, percentiles: Vec::new() }
@@ -38,7 +43,7 @@ fn rows_are_sorted_by_any_column_and_those_without_a_value_come_last() {
         ("last_seen", None, ["B", "a", "b", "é"]),
     ] {
         assert_eq!(
-            ids(&CustomersV1::new(&rows, &asked(sort, order, 10, None), about())),
+            ids(&CustomersV1::new(&table(&rows), &asked(sort, order, 10, None), about())),
             expected,
             "{sort} {order:?}"
         );
@@ -68,7 +73,7 @@ fn a_search_finds_parts_of_ids_in_any_case() {
     let found = |text: &str| {
         let asked =
             CustomersAsked { search: Some(text.to_lowercase()), ..asked("customer_id", None, 10, None) };
-        let page = CustomersV1::new(&rows, &asked, about());
+        let page = CustomersV1::new(&table(&rows), &asked, about());
         (ids(&page).join(" "), page.total_customers)
     };
     assert_eq!(found("ETA"), ("beta".to_owned(), 1));
@@ -90,7 +95,7 @@ fn others_are_what_the_search_and_the_page_leave_out_and_have_no_percentiles() {
     };
     let rows = [measured("a_1", 8, 0, 100), measured("a_2", 6, 3, 200), measured("b", 2, 1, 800_000)];
     let asked = CustomersAsked { search: Some("a_".to_owned()), ..asked("total_requests", None, 1, None) };
-    let page = CustomersV1::new(&rows, &asked, about());
+    let page = CustomersV1::new(&table(&rows), &asked, about());
     assert_eq!((ids(&page), page.total_customers), (vec!["a_1"], 2));
     insta::assert_snapshot!(serde_json::to_string_pretty(&page.others).expect("plain data"), @r#"
     {
@@ -116,7 +121,8 @@ fn others_are_what_the_search_and_the_page_leave_out_and_have_no_percentiles() {
     }
     "#);
     let whole = CustomersAsked { search: None, limit: 3, ..asked };
-    let none = serde_json::to_value(CustomersV1::new(&rows, &whole, about()).others).expect("plain data");
+    let none =
+        serde_json::to_value(CustomersV1::new(&table(&rows), &whole, about()).others).expect("plain data");
     assert_eq!((&none["customers"], &none["total_requests"]), (&0.into(), &0.into()));
     assert!(none["availability"].is_null() && none["last_seen"].is_null(), "{none}");
 }
@@ -128,10 +134,10 @@ proptest! {
         limit in 1_usize..9, sort in prop::sample::select(vec!["total_requests", "p99_latency", "customer_id", "uptime"]), order in prop::sample::select(vec!["asc", "desc"]),
     ) {
         let rows: Vec<TableRow> = values.iter().map(|(id, (requests, latency))| row(id, *requests, *latency)).collect();
-        let whole = CustomersV1::new(&rows, &asked(sort, Some(order), 1000, None), about());
+        let whole = CustomersV1::new(&table(&rows), &asked(sort, Some(order), 1000, None), about());
         let (mut found, mut behind) = (Vec::new(), None);
         loop {
-            let page = CustomersV1::new(&rows, &asked(sort, Some(order), limit, behind), about());
+            let page = CustomersV1::new(&table(&rows), &asked(sort, Some(order), limit, behind), about());
             // What was told so far and the others are all.
             let mut others = Others::default();
             let told: Vec<&str> = found.iter().chain(&page.data).map(|row: &CustomerRowV1| row.customer_id.as_str()).collect();

@@ -36,6 +36,9 @@ const NEWEST_SECONDS: i64 = 60;
 /// Windows that were seen to change are left out of the next sum, up to that many; where more do, nobody knows which will be next.
 const CHANGING_MAX: usize = 16;
 
+/// The beginning of a day behind every request: a log's years end with 2261.
+const END_OF_TIME_SECOND: i64 = 9_223_372_800;
+
 /// A window by kind and start, and what its cells of all customers say.
 type Fingerprints = BTreeMap<(WindowKind, i64), u64>;
 
@@ -86,8 +89,23 @@ pub(super) fn table(
         }
     };
     merge(connection, windows.keys(), &mut beside)?;
-    let rows = rows(connection, query, sum.as_deref(), beside)?;
-    Ok(Table { rows, method: Method::Cells, freshness: freshness(meta) })
+    let behind = if query.newcomers { Some(behind(connection, meta, query.range)?) } else { None };
+    let (rows, newcomers) = rows(connection, query, sum.as_deref(), beside, behind)?;
+    Ok(Table { rows, newcomers, method: Method::Cells, freshness: freshness(meta) })
+}
+
+/// How many requests each customer has behind a range: mostly none, when it ends now.
+fn behind(connection: &Connection, meta: &Meta, range: TimeRange) -> Result<ByCustomer<u64>, Fault> {
+    let mut behind = ByCustomer::default();
+    let from_second = range.to_second.max(range.from_second);
+    let rest = TimeRange { from_second, to_second: END_OF_TIME_SECOND.max(from_second) };
+    for (kind, from_second, to_second) in tiled(connection, meta, rest)? {
+        let windows = TimeRange { from_second, to_second };
+        cell_rows::for_each_customer(connection, kind, windows, |customer, cell| {
+            *behind.entry(customer).or_default() += cell.requests;
+        })?;
+    }
+    Ok(behind)
 }
 
 /// The windows of a run that hold requests. One seek for each.
@@ -162,17 +180,20 @@ fn merge<'a>(
     Ok(())
 }
 
+/// A customer is new whose requests all lie in the range or behind it: one snapshot tells how many there are in all, and there.
 fn rows(
     connection: &Connection,
     query: &TableQuery,
     sum: Option<&Sum>,
     mut beside: ByCustomer<Cell>,
-) -> Result<Vec<TableRow>, Fault> {
+    behind: Option<ByCustomer<u64>>,
+) -> Result<(Vec<TableRow>, Option<u64>), Fault> {
     // In the order in which the rows lie, and sorted here: by the index of ids each row would be looked for by itself.
     let mut statement =
         connection.prepare_cached("SELECT number, id, requests, last_seen_second, checksum FROM customer")?;
     let mut found = statement.query([])?;
     let mut rows = Vec::new();
+    let mut newcomers = behind.as_ref().map(|_| 0);
     let mut of_sum = 0;
     while let Some(row) = found.next()? {
         let number: CustomerNumber = row.get(0)?;
@@ -187,7 +208,11 @@ fn rows(
         }
         // A rebuild can leave cells that hold nothing.
         if let Some(cell) = cell.filter(|cell| !cell.is_empty()) {
-            let Customer { id, last_seen_second, .. } = Customer::from_row(row)?;
+            let Customer { id, last_seen_second, requests, .. } = Customer::from_row(row)?;
+            if let Some((newcomers, behind)) = newcomers.as_mut().zip(behind.as_ref()) {
+                let since = cell.requests + behind.get(&number).copied().unwrap_or_default();
+                *newcomers += u64::from(since == requests);
+            }
             rows.push(TableRow { id, last_seen_second, measures: cell.measures(&query.percentiles) });
         }
     }
@@ -196,7 +221,7 @@ fn rows(
     match rest {
         None => {
             rows.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-            Ok(rows)
+            Ok((rows, newcomers))
         }
         Some(number) => Err(Fault::Damaged(format!("customer number {number} has statistics, but no row"))),
     }

@@ -11,7 +11,8 @@ use stats::TimeRange;
 
 use super::schema::{generations, processors, requests};
 pub(super) use windows::{
-    RUNS, cells_script, customers_of_days_script, known_of_days_script, table_of_cells_script,
+    RUNS, cells_script, customers_before_script, customers_of_days_script, known_of_days_script,
+    table_of_cells_script,
 };
 
 /// The first and last second that InfluxDB's nanoseconds can reach.
@@ -133,6 +134,22 @@ points()
     |> last()
     |> keep(columns: ["{customer_id}", "_time"])
     |> yield(name: "{LAST}")
+"#
+    )
+}
+
+/// The customers that have requests from `params.start` to `params.stop`: one row for each.
+pub(super) fn customers_of_points_script() -> String {
+    let (measurement, customer_id, status_code) =
+        (requests::MEASUREMENT, requests::CUSTOMER_ID, requests::STATUS_CODE);
+    format!(
+        r#"// tailgauge: customers of points
+from(bucket: params.bucket)
+    |> range(start: params.start, stop: params.stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == "{status_code}")
+    |> group(columns: ["{customer_id}"])
+    |> first()
+    |> keep(columns: ["{customer_id}"])
 "#
     )
 }

@@ -1,7 +1,7 @@
 //! Cells of stretches of time, and the table of all customers: out of the statistics that processors publish where whole windows make the answer, else out of the single requests, which are
 //! counted by the ledger's own arithmetic. Never out of a part of both. Nothing here knows HTTP or CSV.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stats::{Cell, TimeRange, WindowKind};
 
@@ -90,8 +90,8 @@ impl InfluxStats {
     pub(super) async fn is_known(&self, customer: Option<&str>) -> Result<bool, ReadError> {
         let params = Params::default().second("start", self.first_kept_second()).second("stop", i64::MAX);
         let (script, params) = match customer {
-            Some(id) => (&self.scripts.one_known, params.text("customer", id)),
-            None => (&self.scripts.any_known, params),
+            Some(id) => (&self.scripts.known[0], params.text("customer", id)),
+            None => (&self.scripts.known[1], params),
         };
         let mut known = false;
         self.ask(script, params, |_| {
@@ -106,8 +106,8 @@ impl InfluxStats {
     async fn is_in_days(&self, customer: Option<&str>, state: CellsState) -> Result<bool, ReadError> {
         let params = Params::default().second("start", self.first_day_second(state)).second("stop", i64::MAX);
         let (script, params) = match customer {
-            Some(id) => (&self.scripts.one_in_days, params.text("customer", id)),
-            None => (&self.scripts.any_in_days, params),
+            Some(id) => (&self.scripts.in_days[0], params.text("customer", id)),
+            None => (&self.scripts.in_days[1], params),
         };
         let mut known = false;
         self.ask(script, params, |row| {
@@ -124,11 +124,17 @@ impl InfluxStats {
         let TimeRange { from_second, to_second } = query.range;
         let bounds = [from_second, to_second.max(from_second)];
         let windows = said.cells.and_then(|state| Some((state, state.windows_of(&bounds)?)));
+        let windows_state = windows.as_ref().map(|(state, _)| *state);
         let (found, method, freshness) = match windows {
             Some((state, runs)) => {
                 (self.table_of_windows(state, &runs).await?, Method::Cells, state.freshness)
             }
             None => (self.table_of_requests(query.range).await?, Method::Raw, said.requests),
+        };
+        let before = match windows_state {
+            _ if !query.newcomers => None,
+            Some(state) => Some(self.before_by_windows(state, from_second).await?),
+            None => Some(self.before_by_requests(from_second).await?),
         };
         let row = |(id, (mut cell, last_seen)): (String, (Cell, Option<i64>))| {
             settle(&mut cell);
@@ -136,7 +142,50 @@ impl InfluxStats {
             let last_seen_second = last_seen.filter(|_| !cell.is_empty())?;
             Some(TableRow { id, last_seen_second, measures: cell.measures(&query.percentiles) })
         };
-        Ok(Table { rows: found.into_iter().filter_map(row).collect(), method, freshness })
+        let rows: Vec<TableRow> = found.into_iter().filter_map(row).collect();
+        let newcomers =
+            before.map(|before| rows.iter().filter(|row| !before.contains(&row.id)).count() as u64);
+        Ok(Table { rows, newcomers, method, freshness })
+    }
+
+    /// Who has requests before an instant, by the windows that end there. Asked after the table: what is stored between the two can only be a late request, and makes nobody new.
+    async fn before_by_windows(
+        &self,
+        state: CellsState,
+        to_second: i64,
+    ) -> Result<BTreeSet<String>, ReadError> {
+        let mut before = BTreeSet::new();
+        // No request is older.
+        let first = self.first_day_second(state).max(0);
+        let day = WindowKind::Day.floor(to_second);
+        if first < to_second {
+            // From a second earlier, at which no window begins: an empty range is an error in Flux.
+            let days = (WindowKind::Day, first.min(day) - 1, day);
+            let quarters = (WindowKind::Quarter, day - 1, to_second);
+            let take = |row: &Row<'_>| {
+                if row.parse::<u64>("_value")? > 0 {
+                    before.insert(row.require(requests::CUSTOMER_ID)?.to_owned());
+                }
+                Ok(())
+            };
+            self.ask(&self.scripts.customers_by[0], params_of(&[days, quarters]), take).await?;
+        }
+        Ok(before)
+    }
+
+    /// The same by the single requests.
+    async fn before_by_requests(&self, to_second: i64) -> Result<BTreeSet<String>, ReadError> {
+        let mut before = BTreeSet::new();
+        let from_second = self.first_kept_second().max(0);
+        if let Some(range) = flux::reachable(TimeRange { from_second, to_second }) {
+            let params = Params::default().second("start", range.from_second).second("stop", range.to_second);
+            let take = |row: &Row<'_>| {
+                before.insert(row.require(requests::CUSTOMER_ID)?.to_owned());
+                Ok(())
+            };
+            self.ask(&self.scripts.customers_by[1], params, take).await?;
+        }
+        Ok(before)
     }
 
     async fn table_of_windows(&self, state: CellsState, runs: &[Run]) -> Result<Found, ReadError> {

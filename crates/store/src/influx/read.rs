@@ -61,11 +61,12 @@ pub(super) struct Scripts {
     pub(super) points_of_one: String,
     pub(super) points_of_all: String,
     pub(super) table: String,
-    pub(super) one_known: String,
-    pub(super) any_known: String,
-    pub(super) one_in_days: String,
-    pub(super) any_in_days: String,
+    /// Of one customer, and of anybody.
+    pub(super) known: [String; 2],
+    pub(super) in_days: [String; 2],
     pub(super) raw: String,
+    /// By windows, and by points.
+    pub(super) customers_by: [String; 2],
 }
 
 /// How long a freshness may serve for further answers: it is true of them, only older than it need be.
@@ -108,11 +109,10 @@ impl InfluxStats {
                 points_of_one: flux::points_script(true),
                 points_of_all: flux::points_script(false),
                 table: flux::table_script(),
-                one_known: flux::known_script(true),
-                any_known: flux::known_script(false),
-                one_in_days: flux::known_of_days_script(true),
-                any_in_days: flux::known_of_days_script(false),
+                known: [true, false].map(flux::known_script),
+                in_days: [true, false].map(flux::known_of_days_script),
                 raw: flux::raw_script(),
+                customers_by: [flux::customers_before_script(), flux::customers_of_points_script()],
             }),
             clock: Arc::new(clock),
             last_said: Arc::default(),

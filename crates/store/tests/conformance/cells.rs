@@ -10,7 +10,7 @@ use store::{Cells, CellsQuery, Method, RequestStore, Statistics, StatsStore, Tab
 
 use crate::cases::{ALL_TIME, CUSTOMERS, range};
 use crate::log::{DAY, DAY_0, Log, Request};
-use crate::questions::{PERCENTILES, counted, of, stored, within};
+use crate::questions::{PERCENTILES, counted, newcomers, of, stored, within};
 use crate::subject::{Embedded, Influx, NOW_SECOND, Subject, statement};
 
 /// So few bytes at once that a log takes many rounds.
@@ -124,7 +124,10 @@ async fn ask_cells(reader: &InfluxStats, customer: Option<&str>, bounds: &[i64])
 }
 
 async fn ask_table(reader: &InfluxStats, range: TimeRange) -> Table {
-    reader.table(&TableQuery { range, percentiles: PERCENTILES.to_vec() }).await.expect("an answer")
+    reader
+        .table(&TableQuery { range, percentiles: PERCENTILES.to_vec(), newcomers: true })
+        .await
+        .expect("an answer")
 }
 
 fn assert_cells(answer: &Cells, stored: &[Request], customer: Option<&str>, bounds: &[i64]) {
@@ -137,6 +140,7 @@ fn assert_cells(answer: &Cells, stored: &[Request], customer: Option<&str>, boun
 }
 
 fn assert_table(answer: &Table, stored: &[Request], range: TimeRange) {
+    assert_eq!(answer.newcomers, Some(newcomers(stored, range)), "{range:?}");
     let mut expected = BTreeMap::<&str, Vec<&Request>>::new();
     for request in stored.iter().filter(within(range)) {
         expected.entry(&request.customer).or_default().push(request);

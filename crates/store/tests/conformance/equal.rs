@@ -74,11 +74,13 @@ async fn both_stores_give_equal_answers() {
             );
         }
         for range in ranges() {
-            let query = TableQuery { range, percentiles: PERCENTILES.to_vec() };
+            let query = TableQuery { range, percentiles: PERCENTILES.to_vec(), newcomers: true };
             let left = embedded_reader.table(&query).await.expect("an answer");
             let right = influx_reader.table(&query).await.expect("an answer");
             assert_eq!(left.rows, right.rows, "after log {number}: {range:?}");
             let cells = published_reader.table(&query).await.expect("an answer");
+            let newcomers = [left.newcomers, right.newcomers];
+            assert_eq!(newcomers, [cells.newcomers; 2], "after log {number}: {range:?}");
             assert_eq!((cells.rows, cells.method), (left.rows, left.method), "after log {number}: {range:?}");
         }
         for limit in [2, 100] {

@@ -36,6 +36,7 @@ macro_rules! suite {
             cells_of_stretches_are_an_exact_recount,
             minutes_are_told_apart,
             a_table_has_every_customer_of_the_range,
+            newcomers_are_those_without_a_request_before_the_range,
             raw_requests_come_in_pages_newest_first,
             requests_by_path_are_an_exact_recount,
             whoever_has_no_day_is_not_known,
@@ -64,6 +65,7 @@ mod published {
     suite!(questions, crate::cells::Published::new().await;
         cells_of_stretches_are_an_exact_recount,
         a_table_has_every_customer_of_the_range,
+        newcomers_are_those_without_a_request_before_the_range,
         whoever_has_no_day_is_not_known,
     );
 }

@@ -103,12 +103,61 @@ pub(crate) async fn minutes_are_told_apart(mut subject: impl Subject) {
     }
 }
 
+/// How many customers have their first request in a range.
+pub(crate) fn newcomers(stored: &[Request], range: TimeRange) -> u64 {
+    let mut first = BTreeMap::<&str, i64>::new();
+    for request in stored {
+        let second = first.entry(&request.customer).or_insert(request.second);
+        *second = request.second.min(*second);
+    }
+    first.values().filter(|second| (range.from_second..range.to_second).contains(second)).count() as u64
+}
+
+pub(crate) async fn newcomers_are_those_without_a_request_before_the_range(mut subject: impl Subject) {
+    let at = |second: i64, customer: &str| request(second, customer, 200, 1_000);
+    let day = DAY_0 + 5 * DAY;
+    let first = vec![
+        at(day - 4 * DAY, "long_ago"),
+        at(day - 1, "a_second_before"),
+        at(day, "at_its_beginning"),
+        at(day + 900, "a_quarter_later"),
+        at(day + 1800, "at_its_end"),
+    ];
+    let again = ["long_ago", "a_second_before", "at_its_beginning", "a_quarter_later"];
+    let again: Vec<Request> =
+        again.into_iter().flat_map(|id| [at(day + 1000, id), at(day + 3 * DAY, id)]).collect();
+    subject.store(&Log::of(first.clone())).await;
+    subject.store(&Log::of(again.clone()).from("other", 7_000_000)).await;
+    let stored = [first, again].concat();
+    let reader = subject.reader();
+    for (from, to, expected) in [
+        (day, day + 1800, 2),
+        (day, day + DAY, 3),
+        (day + 900, day + 1800, 1),
+        (day - 900, day + 900, 2),
+        (day + 2700, day + 9 * DAY, 0),
+        (day - 4 * DAY, day + 9 * DAY, 5),
+        (day - 90 * DAY, day - 30 * DAY, 0),
+    ] {
+        let query = TableQuery { range: range(from, to), percentiles: vec![], newcomers: true };
+        let answer = reader.table(&query).await.expect("an answer");
+        assert_eq!(
+            (answer.newcomers, newcomers(&stored, query.range)),
+            (Some(expected), expected),
+            "{from} {to}"
+        );
+        let unasked = reader.table(&TableQuery { newcomers: false, ..query }).await.expect("an answer");
+        assert_eq!((unasked.newcomers, unasked.rows), (None, answer.rows));
+    }
+}
+
 pub(crate) async fn a_table_has_every_customer_of_the_range(mut subject: impl Subject) {
     let stored = stored(&mut subject).await;
     let reader = subject.reader();
     for range in ranges() {
-        let query = TableQuery { range, percentiles: PERCENTILES.to_vec() };
+        let query = TableQuery { range, percentiles: PERCENTILES.to_vec(), newcomers: true };
         let answer = reader.table(&query).await.expect("an answer");
+        assert_eq!(answer.newcomers, Some(newcomers(&stored, range)), "{range:?}");
         let mut expected = BTreeMap::<&str, Vec<&Request>>::new();
         for request in stored.iter().filter(within(range)) {
             expected.entry(&request.customer).or_default().push(request);
@@ -246,6 +295,6 @@ pub(crate) async fn what_is_not_kept_in_parts_is_refused(mut subject: impl Subje
     let bounds = vec![DAY_0 - 200 * DAY, DAY_0 - 200 * DAY + 900];
     let refused = reader.cells(&CellsQuery { customer: None, bounds: bounds.clone() }).await;
     assert_eq!(refused, Err(ReadError::NotKept { second: bounds[1], kind: stats::WindowKind::Day }));
-    let query = TableQuery { range: range(bounds[0], bounds[1]), percentiles: vec![] };
+    let query = TableQuery { range: range(bounds[0], bounds[1]), percentiles: vec![], newcomers: true };
     assert!(matches!(reader.table(&query).await, Err(ReadError::NotKept { .. })));
 }

@@ -12,7 +12,7 @@ const QUARTER: i64 = 900;
 
 fn rows(reader: &EmbeddedStats, range: TimeRange) -> Vec<TableRow> {
     let percentiles = vec![Percentile::parse("95").unwrap()];
-    block_on(reader.table(&TableQuery { range, percentiles })).unwrap().rows
+    block_on(reader.table(&TableQuery { range, percentiles, newcomers: false })).unwrap().rows
 }
 
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ fn windows_that_have_not_changed_are_not_read_again() {
     // A late line changes another day: what was kept does not hold any more, and the damage is met.
     apply(&mut ledger, id, &[request(NOW - 12 * DAY, "cust_3", 200, 5)]);
     ledger.commit(None, NOW).unwrap();
-    let query = TableQuery { range: month, percentiles: Vec::new() };
+    let query = TableQuery { range: month, percentiles: Vec::new(), newcomers: false };
     assert!(block_on(reader.table(&query)).is_err());
 }
 

@@ -94,6 +94,28 @@ days(field: "{last_seen}")
     )
 }
 
+/// The customers that have requests in days from `params.start0` to before `params.stop0`, or in quarter-hours from `params.start1` to before `params.stop1`: one row for each customer and kind,
+/// with the number of requests.
+pub(in crate::influx) fn customers_before_script() -> String {
+    let (measurement, customer_id) = (statistics::MEASUREMENT, statistics::CUSTOMER_ID);
+    let (window, requests) = (statistics::WINDOW, statistics::REQUESTS);
+    let mut script = format!(
+        r#"// tailgauge: customers of windows
+windows = (start, stop, window) => from(bucket: params.bucket)
+    |> range(start: start, stop: stop)
+    |> filter(fn: (r) => r._measurement == "{measurement}" and r._field == "{requests}" and r.{window} == window)
+    |> group(columns: ["{customer_id}"])
+    |> sum()
+"#
+    );
+    for (start, stop, window) in &RUNS[..2] {
+        script.push_str(&format!(
+            "\nwindows(start: params.{start}, stop: params.{stop}, window: params.{window})\n    |> yield(name: \"{window}\")\n"
+        ));
+    }
+    script
+}
+
 /// Which statistics a script means: those of `params.customer`, or of all customers together.
 fn whose_statistics(one_customer: bool) -> (&'static str, String) {
     if one_customer {
