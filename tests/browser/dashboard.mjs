@@ -367,7 +367,7 @@ await run({
   "screenshots": async (browser) => {
     const folder = process.env.SCREENSHOTS;
     if (!folder) return;
-    for (const [name, path, colorScheme, width, height] of [["overview", "/?from=-1h", "light", 1440, 1180], ["overview-dark", "/?from=-1h", "dark", 1440, 1180], ["customer", `/?customer=${process.env.CUSTOMER ?? "cust_hurt"}&from=-1h`, "light", 1440, 1180], ["operations", "/?view=operations", "light", 1440, 620], ["phone", "/?from=-1h", "light", 390, 844]]) {
+    for (const [name, path, colorScheme, width, height] of [["overview", "/?from=-1h", "light", 1440, 1180], ["overview-dark", "/?from=-1h", "dark", 1440, 1180], ["customer", `/?customer=${process.env.CUSTOMER ?? "cust_hurt"}&from=-1h`, "light", 1440, 1180], ["operations", "/?view=operations", "light", 1440, 960], ["phone", "/?from=-1h", "light", 390, 844]]) {
       const page = await open(browser, path, { colorScheme, viewport: { width, height } });
       await until("loaded", async () => assert.equal(await page.locator(".panel.loading, .card.loading, .verdict.loading").count(), 0));
       await until("since when", async () => assert.equal(await page.locator("#hurt .spark:not(svg)").count(), 0));
