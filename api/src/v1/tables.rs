@@ -190,7 +190,7 @@ pub(crate) struct CustomersV1 {
     /// Customers on all pages: in the range, and found by the search if there is one.
     #[schema(example = 2)]
     total_customers: u64,
-    /// Customers of the range, found by the search or not, whose first request of all that are kept lies in it. Null when the range ends before now.
+    /// Customers of the range, found by the search or not, whose first request of all that are kept lies in it. Null when the range ends before now, and with InfluxDB of more than 1,000 customers.
     #[schema(example = 2, required = true)]
     new_customers: Option<u64>,
     /// Where the next page begins: give it as `cursor`. Null on the last page.

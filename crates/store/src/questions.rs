@@ -91,7 +91,7 @@ pub struct TableQuery {
 pub struct Table {
     /// In ascending byte order of the id.
     pub rows: Vec<TableRow>,
-    /// How many of them have no request before the range, of all that are kept; None unless that was asked for.
+    /// How many of them have no request before the range, of all that are kept; None unless that was asked for, and where it would cost too much (InfluxDB, more than 1,000 customers).
     pub newcomers: Option<u64>,
     /// How the answer was made.
     pub method: Method,

@@ -303,6 +303,11 @@ pub fn customers_of_days_script() -> String {
     super::flux::customers_of_days_script()
 }
 
+/// The scripts that ask who has requests before an instant, by windows and by points, to be looked at by a profiler.
+pub fn customers_before_scripts() -> [String; 2] {
+    [super::flux::customers_before_script(), super::flux::customers_of_points_script()]
+}
+
 /// CSV without annotations: tables, each with its own header, apart by empty lines.
 fn rows(text: &str) -> Vec<BTreeMap<String, String>> {
     let mut rows = Vec::new();

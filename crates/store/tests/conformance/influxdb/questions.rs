@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use store::influx::testing::{
-    RealInflux, cells_script, customers_of_days_script, customers_script, known_of_days_script, stats_script,
-    table_of_cells_script,
+    RealInflux, cells_script, customers_before_scripts, customers_of_days_script, customers_script,
+    known_of_days_script, stats_script, table_of_cells_script,
 };
 use store::influx::{InfluxRequests, InfluxStats};
-use store::{CustomersQuery, RequestStore, StatsStore};
+use store::{CustomersQuery, RequestStore, StatsStore, TableQuery};
 
 use crate::log::{DAY_0, Log, request};
 use crate::subject::encode;
@@ -124,4 +124,31 @@ async fn customers_are_counted_from_the_first_day_of_the_retention() {
     let found: Vec<_> =
         page.customers.into_iter().map(|row| (row.id, row.requests, row.last_seen_second)).collect();
     assert_eq!(found, [("stays".to_owned(), 2, edge + DAY)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_there_before_is_found_in_the_engine() {
+    let [windows, points] = customers_before_scripts();
+    let runs = json!({
+        "window0": "\"1d\"", "start0": "2024-09-01T00:00:00Z", "stop0": "2024-10-01T00:00:00Z",
+        "window1": "\"15m\"", "start1": "2024-09-01T00:00:00Z", "stop1": "2024-10-01T00:00:00Z",
+    });
+    assert_operations(&windows, runs, &["*influxdb.readGroupSource", "*influxdb.readGroupSource"]).await;
+    let expected = ["*influxdb.readGroupSource", "*universe.schemaMutationTransformation"];
+    assert_operations(&points, json!({}), &expected).await;
+}
+
+/// It would cost as much as the table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_more_than_a_thousand_customers_it_is_not_told_who_is_new() {
+    let config = RealInflux::shared().await.fresh().await;
+    let store = InfluxRequests::new(config.clone()).expect("good settings");
+    let reader = InfluxStats::new(&config).expect("good settings");
+    for (customers, told) in [(0..1_000, Some(1_000)), (1_000..1_001, None)] {
+        let requests = customers.map(|n| request(DAY_0 + 5, &format!("cust_{n}"), 200, 100));
+        store.write(encode(&store, &Log::of(requests.collect())).into()).await.expect("stored");
+        let range = crate::cases::range(DAY_0, DAY_0 + 900);
+        let query = TableQuery { range, percentiles: vec![], newcomers: true };
+        assert_eq!(reader.table(&query).await.expect("an answer").newcomers, told);
+    }
 }
