@@ -29,7 +29,13 @@ pub(crate) const OWNED: u8 = 4;
 
 /// Prints where every line is: from the running processor, else from the ledger.
 pub fn status(settings: &Settings, json: bool) -> ExitCode {
-    let live = block_on(socket::ask(&settings.state_dir)).flatten();
+    let live = match block_on(socket::ask(&settings.state_dir)).transpose() {
+        Ok(live) => live.flatten(),
+        Err(error) => {
+            tracing::error!(%error, "no status");
+            return ExitCode::from(UNSETTLED);
+        }
+    };
     let status: Status = match live.map(|text| serde_json::from_str(&text)) {
         Some(Ok(status)) => status,
         Some(Err(error)) => {

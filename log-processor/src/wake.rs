@@ -3,7 +3,8 @@
 //! Pitfalls of notify that are handled here: its handler runs on its own thread, so it only notes a hint and never blocks; an overflow comes without paths and means "look
 //! at everything"; our own opens and the ledger's writes are events in the same folder, so they are ignored; kinds of renames differ, so they are not told apart; a folder is
 //! watched rather than a file, whose watch follows its inode; a watch that is lost with its folder is made again; a folder that cannot be watched, or whose changes arrive without
-//! events (NFS, SMB, container mounts), is polled.
+//! events (NFS, SMB, container mounts), is polled. One event is not one line, nor one write: hints are taken first, then everything is read to its end. notify's own poll watcher compares
+//! times in whole seconds and is not used; nor is a debouncer, which would add its delay and hides overflows: hints merge anyway.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;

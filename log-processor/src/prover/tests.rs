@@ -148,7 +148,7 @@ fn a_copy_that_is_being_made_is_not_read_beside_its_original() {
 /// was taken for another's, and one that was there counted as lost.
 #[test]
 fn files_that_begin_with_the_same_hole_are_told_apart() {
-    let violated = || (130..160).find_map(violated_behind_holes);
+    let violated = || (615..645).find_map(violated_behind_holes);
     assert_eq!(violated(), None);
     wake(Some(Mutation::NulsAreContent));
     let without_the_repair = violated();

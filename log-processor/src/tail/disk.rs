@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
 
-/// Device and inode.
+/// Device and inode. Not the inode's generation nor its time of birth, which not every file system has: content outranks all of them.
 pub type FileId = (u64, u64);
 
 /// What is known of a file without reading it.
