@@ -27,6 +27,8 @@ pub struct Rebuild<'a> {
     committed_totals: &'a mut LedgerTotals,
     next: Meta,
     source: i64,
+    /// Whether cells that change are marked for their publication.
+    marks: bool,
     /// The cells of the current day that were put.
     put: HashSet<CellKey>,
     /// Requests of the days, as they were and as they are now.
@@ -52,6 +54,7 @@ impl Ledger {
     pub fn rebuild(&mut self, source: &str) -> Result<Option<Rebuild<'_>>, LedgerError> {
         assert_eq!(self.pending().requests, 0, "K2: what was applied is committed before cells are replaced");
         let Some(source) = self.sources.number(source) else { return Ok(None) };
+        let marks = self.options.publishes_cells;
         let Ledger { connection, path, customers, meta, totals, committed_totals, .. } = self;
         let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let transaction = begun.map_err(|error| Fault::from(error).into_ledger_error(path))?;
@@ -66,6 +69,7 @@ impl Ledger {
             committed_totals,
             next,
             source,
+            marks,
             put,
             before: 0,
             after: 0,
@@ -151,7 +155,7 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    /// Writes a cell and marks it for its publication; the requests of the one that was there.
+    /// Writes a cell and marks it for its publication, if there is any; the requests of the one that was there.
     fn write(&self, key: CellKey, cell: &Cell) -> Result<u64, Fault> {
         let before = self.read(key)?;
         let mut blob = Vec::new();
@@ -168,7 +172,9 @@ impl Rebuild<'_> {
                 blob.as_slice(),
                 checksum::of_cell(key, &blob),
             ))?;
-        unpublished::mark(&self.transaction, key, self.next.commit_number)?;
+        if self.marks {
+            unpublished::mark(&self.transaction, key, self.next.commit_number)?;
+        }
         Ok(before.map_or(0, |cell| cell.requests))
     }
 

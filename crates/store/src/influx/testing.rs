@@ -176,6 +176,11 @@ impl RealInflux {
         self.flux(&script).await.first().map_or(0, |row| row["_value"].parse().expect("a count"))
     }
 
+    /// Where our own server keeps what it was given; None for a server that somebody else runs.
+    pub fn data_dir(&self) -> Option<&Path> {
+        self.own.as_ref().map(|own| own.folder.path())
+    }
+
     /// Stops our own server by its process id, as an operator would. What it stored stays.
     pub fn stop(&mut self) {
         self.own.as_mut().expect("only a server of our own is stopped").stop();

@@ -111,3 +111,18 @@ fn a_source_that_was_never_heard_of_has_no_cells() {
     let (mut ledger, _) = with_generation(dir.path());
     assert!(ledger.rebuild("other").expect("a ledger").is_none());
 }
+
+#[test]
+fn where_nothing_is_published_nothing_waits_to_be() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let state_dir = dir.path();
+    let (mut ledger, _) = with_generation(state_dir);
+    let lines = vec![request(NOW, "a", 200, 5), request(NOW - DAY, "b", 200, 7)];
+    put(&mut ledger, &lines, true);
+    assert_all(state_dir, &lines);
+    assert_eq!(Unpublished::open(state_dir).expect("a ledger").waiting(9).expect("a number"), 0);
+    // From the day on that it is published elsewhere, all of it waits.
+    drop(ledger);
+    drop(open(state_dir));
+    assert_eq!(Unpublished::open(state_dir).expect("a ledger").waiting(9).expect("a number"), 8);
+}
