@@ -11,12 +11,11 @@ use crate::input::{self, Log, Order};
 use crate::measure::ourselves;
 use crate::program::{self, Store};
 use crate::run::{Bench, Round, stage};
+use crate::shipped::TICK_SECONDS;
 use crate::table;
 
 /// So many lines at most: an InfluxDB takes 200,000 a second of a processor at best.
 const LINES_MAX: u64 = 500_000;
-/// The kernel's unit of time in /proc, in seconds; the same on every Linux that we build for.
-const TICK_SECONDS: f64 = 0.01;
 
 impl Bench {
     pub(crate) fn influx(&mut self) -> anyhow::Result<()> {

@@ -48,7 +48,7 @@ impl Dice {
     }
 }
 
-const STATUSES: [u16; 7] = [200, 201, 400, 401, 403, 404, 500];
+pub(crate) const STATUSES: [u16; 7] = [200, 201, 400, 401, 403, 404, 500];
 const LIVE_LINES_PER_SECOND: u64 = 1000;
 const SHUFFLED_SECONDS: u64 = 30 * 86_400;
 

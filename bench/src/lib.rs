@@ -2,16 +2,23 @@
 //! missing or was counted twice. What the figures mean is said in docs/PERFORMANCE.md.
 
 pub mod answers;
+mod asked;
+pub mod cells;
+pub mod disk;
 pub mod influx;
 pub mod input;
 pub mod live;
 pub mod loader;
+pub mod made;
 pub mod measure;
+pub mod peers;
 pub mod program;
 pub mod prototype;
 pub mod rows;
 pub mod run;
+pub mod shipped;
 pub mod sink;
+pub mod sizes;
 pub mod sqlite;
 pub mod stages;
 pub mod table;

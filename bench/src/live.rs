@@ -2,90 +2,37 @@
 //! nothing. Needs log-processor and api beside this program (`cargo build --release`).
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use chrono::Utc;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use crate::program::{self, Store};
 use crate::run::Bench;
+use crate::shipped::{Api, PATIENCE, Running};
 use crate::table::{self, Remark};
 
 /// What is appended beside the lines that are looked for.
 const LINES_PER_SECOND: u64 = 1000;
 const PROBES: usize = 100;
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A program of ours that is stopped when this is dropped.
-struct Running(Child);
-
-impl Running {
-    fn start(command: &mut Command) -> anyhow::Result<Self> {
-        let child = command.stdin(Stdio::null()).stderr(Stdio::inherit()).spawn();
-        Ok(Self(child.with_context(|| format!("{:?}", command.get_program()))?))
-    }
-
-    fn stop(&mut self) -> anyhow::Result<()> {
-        kill(Pid::from_raw(i32::try_from(self.0.id())?), Signal::SIGTERM)?;
-        let status = self.0.wait()?;
-        ensure!(status.success(), "a program of ours ended with {status}");
-        Ok(())
-    }
-
-    /// Its CPU time so far, in seconds.
-    fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let folder = PathBuf::from(format!("/proc/{}/task", self.0.id()));
-        let mut nanos = 0.0;
-        for task in std::fs::read_dir(folder)? {
-            let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            nanos += text.split(' ').next().context("a thread's time")?.parse::<f64>()?;
-        }
-        Ok(nanos / 1e9)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _gone = self.0.kill();
-        let _ended = self.0.wait();
-    }
-}
 
 impl Bench {
     pub(crate) fn live(&mut self) -> anyhow::Result<()> {
-        let folder = std::env::current_exe()?.parent().context("a folder")?.to_owned();
-        let (processor, api) = (folder.join("log-processor"), folder.join("api"));
-        ensure!(
-            processor.is_file() && api.is_file(),
-            "the rows `live` need the programs beside this one: cargo build --release"
-        );
+        let processor = self.program("log-processor")?;
         let state = tempfile::tempdir()?;
         let log = state.path().join("live.log");
         File::create(&log)?;
         let mut following = Command::new(&processor);
         program::configure(&mut following, &log, state.path(), &Store::Embedded { raw_requests: 1_000_000 });
         let mut follower = Running::start(&mut following)?;
-        let mut answering = Command::new(&api);
-        answering.current_dir(state.path()).args([
-            "--store",
-            "embedded",
-            "--api-bind",
-            "127.0.0.1:0",
-            "--logging-level",
-            "warn",
-            "--state-dir",
-        ]);
-        let mut answering =
-            Running::start(answering.arg(state.path().join("ledger")).stdout(Stdio::piped()))?;
-        let address = address_of(&mut answering)?;
+        let answering =
+            Api::start(&self.program("api")?, state.path(), &Store::Embedded { raw_requests: 1_000_000 })?;
+        let address = answering.address().to_owned();
 
         let seconds = self.asked.idle_seconds;
         table::complain(&format!("idle for {seconds} s"));
@@ -148,14 +95,6 @@ impl Bench {
     fn remark(&mut self, what: &str, result: String) {
         self.remarks.push(Remark { what: what.to_owned(), result });
     }
-}
-
-fn address_of(api: &mut Running) -> anyhow::Result<String> {
-    let out = api.0.stdout.take().context("the api's output")?;
-    let mut line = String::new();
-    BufReader::new(out).read_line(&mut line)?;
-    let (_, address) = line.trim().split_once("http://").context("the api's address")?;
-    Ok(address.to_owned())
 }
 
 fn status_of(address: &str, path: &str) -> anyhow::Result<u16> {

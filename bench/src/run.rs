@@ -1,57 +1,20 @@
 //! The whole bench: which rows there are, their rounds, their floors, what is printed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 use chrono::Utc;
-use clap::{Arg, ArgAction};
 use serde_json::json;
 
+use crate::asked::{Asked, asked};
 use crate::input::{self, Log, Order};
 use crate::measure::{Measured, instructions, measured, ourselves};
 use crate::program::{self, Store};
 use crate::rows::Stage;
-use crate::sink::{Fault, Sink};
+use crate::sink::Sink;
+use crate::sizes::{self, Size};
 use crate::table::{self, Remark, Row, median};
-
-/// What was asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    lines: u64,
-    pub(crate) rounds: usize,
-    rows: Vec<String>,
-    json: Option<PathBuf>,
-    callgrind: bool,
-    fault: Option<Fault>,
-    pub(crate) idle_seconds: u64,
-}
-
-fn asked() -> anyhow::Result<Asked> {
-    let command = clap::Command::new("bench")
-        .about("Measures the processor beside the floor of the same run; every row refuses to give a figure when a line is missing or was counted twice")
-        .arg(Arg::new("lines").long("lines").default_value("2000000").help("lines of the log"))
-        .arg(Arg::new("rounds").long("rounds").default_value("3").help("rounds, of which the median counts"))
-        .arg(Arg::new("rows").long("rows").value_delimiter(',').default_value("stages,sink,embedded").help("which: stages, sink, embedded, influx (an influxd as for the tests), answers (of the api, on one), live (the programs as shipped)"))
-        .arg(Arg::new("json").long("json").help("file for the rows as JSON"))
-        .arg(Arg::new("no-instructions").long("no-instructions").action(ArgAction::SetTrue).help("without callgrind, which takes a minute"))
-        .arg(Arg::new("quick").long("quick").action(ArgAction::SetTrue).help("a small log, one round, no callgrind: whether it works, no figures to be quoted"))
-        .arg(Arg::new("fault").long("fault").value_parser(["lose", "double"]).help("let the sink overlook a line, or count one twice: the bench must refuse"));
-    let matches = command.get_matches();
-    let text = |name: &str| matches.get_one::<String>(name).expect("it has a default");
-    let quick = matches.get_flag("quick");
-    Ok(Asked {
-        lines: if quick { 30_000 } else { text("lines").parse().context("--lines")? },
-        rounds: if quick { 1 } else { text("rounds").parse().context("--rounds")? },
-        rows: matches.get_many("rows").expect("it has a default").cloned().collect(),
-        json: matches.get_one::<String>("json").map(PathBuf::from),
-        idle_seconds: if quick { 2 } else { 60 },
-        callgrind: !quick && !matches.get_flag("no-instructions"),
-        fault: matches
-            .get_one::<String>("fault")
-            .map(|fault| if fault == "lose" { Fault::Lose } else { Fault::Double }),
-    })
-}
 
 /// Everything that the rows share.
 pub(crate) struct Bench {
@@ -60,6 +23,7 @@ pub(crate) struct Bench {
     pub(crate) live: Log,
     pub(crate) rows: Vec<Row>,
     pub(crate) remarks: Vec<Remark>,
+    pub(crate) sizes: Vec<Size>,
 }
 
 /// Runs what the command line asks for.
@@ -72,7 +36,7 @@ pub fn run() -> anyhow::Result<()> {
         tempfile::Builder::new().prefix("tailgauge-bench-").tempdir().context("a temporary folder")?;
     table::complain(&format!("making a log of {} lines", asked.lines));
     let live = input::make(&folder.path().join("live.log"), asked.lines, 50, Order::Live, Utc::now())?;
-    let mut bench = Bench { asked, folder, live, rows: Vec::new(), remarks: Vec::new() };
+    let mut bench = Bench { asked, folder, live, rows: Vec::new(), remarks: Vec::new(), sizes: Vec::new() };
     for rows in bench.asked.rows.clone() {
         match rows.as_str() {
             "stages" => bench.stages()?,
@@ -81,15 +45,23 @@ pub fn run() -> anyhow::Result<()> {
             "influx" => bench.influx()?,
             "answers" => bench.answers()?,
             "live" => bench.live()?,
+            "sizes" => bench.sizes()?,
+            "disk" => bench.disk()?,
+            "peers" => bench.peers()?,
             other => bail!("there are no rows {other}"),
         }
     }
-    table::print(&table::render(&bench.rows));
+    if !bench.rows.is_empty() {
+        table::print(&table::render(&bench.rows));
+    }
     if !bench.remarks.is_empty() {
         table::print(&table::render_remarks(&bench.remarks));
     }
+    if !bench.sizes.is_empty() {
+        table::print(&sizes::render(&bench.sizes));
+    }
     if let Some(path) = &bench.asked.json {
-        let json = json!({ "lines": bench.live.lines, "rounds": bench.asked.rounds, "rows": bench.rows, "others": bench.remarks });
+        let json = json!({ "lines": bench.live.lines, "rounds": bench.asked.rounds, "rows": bench.rows, "others": bench.remarks, "sizes": bench.sizes });
         std::fs::write(path, format!("{json:#}\n")).with_context(|| path.display().to_string())?;
     }
     Ok(())

@@ -56,6 +56,7 @@ pub struct Sink {
 struct Shared {
     tally: Mutex<Tally>,
     fake: FakeInflux,
+    hash: fn(&[u8]) -> u64,
 }
 
 impl Shared {
@@ -70,11 +71,19 @@ impl Sink {
     /// # Errors
     /// There is no port.
     pub fn start(fault: Option<Fault>) -> io::Result<Sink> {
+        Sink::start_with(fault, xxh3_64)
+    }
+
+    /// The same with another hash of a line.
+    ///
+    /// # Errors
+    /// There is no port.
+    pub fn start_with(fault: Option<Fault>, hash: fn(&[u8]) -> u64) -> io::Result<Sink> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let tally = Mutex::new(Tally { fault, ..Tally::default() });
         let sink = Sink {
             address: listener.local_addr()?,
-            shared: Arc::new(Shared { tally, fake: FakeInflux::start()? }),
+            shared: Arc::new(Shared { tally, fake: FakeInflux::start()?, hash }),
         };
         let shared = Arc::clone(&sink.shared);
         std::thread::spawn(move || {
@@ -178,9 +187,13 @@ impl Request {
 
 /// The sum of the hashes of some lines, and how many they are.
 pub fn sum_of(body: &[u8]) -> (u64, u64) {
+    sum_with(body, xxh3_64)
+}
+
+fn sum_with(body: &[u8], hash: impl Fn(&[u8]) -> u64) -> (u64, u64) {
     let (mut lines, mut sum, mut from) = (0, 0_u64, 0);
     for end in memchr::memchr_iter(b'\n', body) {
-        sum = sum.wrapping_add(xxh3_64(&body[from..end]));
+        sum = sum.wrapping_add(hash(&body[from..end]));
         lines += 1;
         from = end + 1;
     }
@@ -188,8 +201,8 @@ pub fn sum_of(body: &[u8]) -> (u64, u64) {
 }
 
 fn count(body: &[u8], wire_bytes: u64, shared: &Shared) {
-    let (mut lines, mut sum) = sum_of(body);
-    let first = memchr::memchr(b'\n', body).map_or(0, |end| xxh3_64(&body[..end]));
+    let (mut lines, mut sum) = sum_with(body, shared.hash);
+    let first = memchr::memchr(b'\n', body).map_or(0, |end| (shared.hash)(&body[..end]));
     let mut tally = shared.tally();
     match tally.fault.take() {
         None => {}

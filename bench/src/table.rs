@@ -92,7 +92,7 @@ pub fn render(rows: &[Row]) -> String {
 }
 
 /// A number as people read it: `1,234,567`.
-fn thousands(number: f64) -> String {
+pub fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
