@@ -22,6 +22,11 @@ pub struct Histogram {
 /// This many observations may wait in any histogram, however few buckets it has.
 const PENDING_MIN: usize = 128;
 
+/// So many times as many buckets are many beside few ([`Histogram::merge`]).
+const MANY: usize = 4;
+/// So many requests of one bucket are few.
+const FEW_EACH: u64 = 4;
+
 /// A bucket and its count in one word: the bucket above, so that order of words is order of buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry(u64);
@@ -50,10 +55,24 @@ impl Histogram {
     /// Counts one latency. A latency is at most a day ([`LATENCY_MAX_MICROS`]); a longer one counts as a day.
     #[inline]
     pub fn observe(&mut self, micros: u64) {
+        self.push(bucket_of(micros.min(LATENCY_MAX_MICROS)));
+    }
+
+    #[inline]
+    fn push(&mut self, bucket: u32) {
         if self.pending.len() == self.pending.capacity() {
             self.make_room();
         }
-        self.pending.push(bucket_of(micros.min(LATENCY_MAX_MICROS)));
+        self.pending.push(bucket);
+    }
+
+    /// Whether few counts, of few requests each, are added to many: looking for the place of each costs several times what it costs to let them wait and sort many at once. A month's
+    /// days are merged like this, for each of ten thousand customers.
+    fn lets_wait(&self, other: &Histogram) -> bool {
+        let few = other.settled.len();
+        few * MANY <= self.settled.len()
+            && other.pending.is_empty()
+            && other.settled.iter().all(|entry| entry.count() <= FEW_EACH)
     }
 
     /// Adds counts in ascending order of bucket, each bucket once.
@@ -103,6 +122,14 @@ impl Histogram {
 
     /// Adds another histogram's counts.
     pub fn merge(&mut self, other: &Histogram) {
+        if self.lets_wait(other) {
+            for entry in &other.settled {
+                for _ in 0..entry.count() {
+                    self.push(entry.bucket());
+                }
+            }
+            return;
+        }
         merge_into(&mut self.settled, &other.settled);
         if !other.pending.is_empty() {
             merge_into(&mut self.settled, &count_runs(&mut other.pending.clone()));

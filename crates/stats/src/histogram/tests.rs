@@ -172,6 +172,29 @@ proptest! {
         prop_assert_eq!(blob_of(&reversed), blob_of(&whole));
     }
 
+    /// As a table of all customers does it: a month of small days, into one that grows; what waits is in every answer, and stays bounded.
+    #[test]
+    fn many_small_ones_are_merged_into_a_large_one(latencies in latencies(), pieces in 1..60_usize, times in 1..8_u64) {
+        let mut merged = Histogram::default();
+        let mut plain = Histogram::default();
+        for _ in 0..times {
+            for piece in latencies.chunks(latencies.len().div_ceil(pieces).max(1)) {
+                let mut piece = histogram_of(piece);
+                piece.settle();
+                merged.merge(&piece);
+                merge_into(&mut plain.settled, &piece.settled);
+                prop_assert!(merged.pending.capacity() <= 2 * PENDING_MIN.max(2 * merged.settled.len()));
+                prop_assert_eq!(merged.count(), plain.count());
+            }
+        }
+        prop_assert_eq!(merged.quantile_nanos(99, 100), plain.quantile_nanos(99, 100));
+        prop_assert_eq!(blob_of(&merged), blob_of(&plain));
+        prop_assert_eq!(&merged, &plain);
+        // And the other way round: what waits is merged, too.
+        plain.merge(&merged);
+        prop_assert_eq!(plain.count(), 2 * merged.count());
+    }
+
     #[test]
     fn blobs_come_back(latencies in latencies(), behind: [u8; 3]) {
         let histogram = histogram_of(&latencies);
