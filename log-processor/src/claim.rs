@@ -1,11 +1,12 @@
 //! How a run gets its sources: from whoever owned them before, out of a store that is still the one that was written to; and what their statistics in it are worth. What is said
 //! of them afterwards is [`crate::ownership`]'s.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures::StreamExt as _;
-use store::embedded::StoreMemory;
+use store::embedded::{Ledger, LedgerView, StoreMemory};
 use store::{Owner, RequestStore, Statistics, Trouble};
 use tokio_util::sync::CancellationToken;
 
@@ -24,14 +25,29 @@ const WIPED_AGAIN: Duration = Duration::from_secs(4);
 /// So many sources are claimed at the same time: each takes a few questions, one after the other.
 const CLAIMED_AT_ONCE: usize = 8;
 
+/// The sources that are followed from the start on. A ledger that cannot be read is told of by who reads it next.
+pub(crate) fn sources_at_start(settings: &Settings, ledger: &Ledger) -> Vec<String> {
+    let seen = |source: &str| {
+        let records = ledger.generations(source).unwrap_or_default();
+        records.into_iter().map(|record| record.seen.path).collect()
+    };
+    settings.sources.paths().at_start(seen).into_iter().map(|(source, _)| source).collect()
+}
+
+/// Where generations of a source were seen.
+pub(crate) fn seen_paths(view: &LedgerView, source: &str) -> Vec<PathBuf> {
+    let of_source = view.generations().iter().filter(|record| record.seen.source == source);
+    of_source.map(|record| record.seen.path.clone()).collect()
+}
+
 impl<S: RequestStore> Heartbeat<S> {
-    /// Reaches the store and claims every source that is followed now; `Ok(false)` when the program stops meanwhile.
-    pub async fn claim_all(&self, settings: &Settings, stop: &CancellationToken) -> Result<bool, Refused> {
+    /// Reaches the store and claims sources; `Ok(false)` when the program stops meanwhile.
+    pub async fn claim_all(&self, sources: &[String], stop: &CancellationToken) -> Result<bool, Refused> {
         if patiently(&self.health, stop, || self.store.prepare()).await.is_none() {
             return Ok(false);
         }
-        let sources = if self.store.remembers() { settings.sources.paths().logs } else { vec![] };
-        let claims = sources.iter().map(|(source, _)| self.claim(source, stop));
+        let sources = if self.store.remembers() { sources } else { &[] };
+        let claims = sources.iter().map(|source| self.claim(source, stop));
         let mut claims = futures::stream::iter(claims).buffer_unordered(CLAIMED_AT_ONCE);
         while let Some(claimed) = claims.next().await {
             if !claimed? {

@@ -20,6 +20,7 @@ use crate::account::Account;
 use crate::batch::{self, InFlight};
 use crate::bookkeeper::{Bookkeeper, Ended, Surroundings};
 use crate::checkup::Checkup;
+use crate::claim::sources_at_start;
 use crate::companions::{Watched, probe, read_back, spawn_endpoints, watch_checkup, watch_first_lines};
 use crate::counters::Counters;
 use crate::ending::{self, End};
@@ -85,9 +86,8 @@ pub async fn run<S: RequestStore>(
     mode: Mode,
 ) -> Result<Outcome, Refused> {
     let ledger_id = ledger.id().to_owned();
-    let followed = if store.remembers() { settings.sources.paths().logs } else { vec![] };
-    let followed = followed.into_iter().map(|(source, _)| source);
-    let statements = Statements::of_ledger(&ledger, followed, Utc::now().timestamp())
+    let followed = if store.remembers() { sources_at_start(&settings, &ledger) } else { vec![] };
+    let statements = Statements::of_ledger(&ledger, followed.iter().cloned(), Utc::now().timestamp())
         .map_err(|error| Refused::Ledger(error.to_string()))?;
     let account = Arc::new(Account::new(ledger.totals()));
     let (durable_sender, durable) =
@@ -152,7 +152,7 @@ pub async fn run<S: RequestStore>(
         });
     }
     let clearing = async {
-        let claimed = heartbeat().claim_all(&settings, &token).await;
+        let claimed = heartbeat().claim_all(&followed, &token).await;
         match &claimed {
             Ok(true) => cleared.cancel(),
             Ok(false) => {} // Stopping.

@@ -13,6 +13,7 @@ use store::{RequestStore, Statistics};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::claim::{seen_paths, sources_at_start};
 use crate::counters::Counters;
 use crate::delivery::Delivery;
 use crate::health::Health;
@@ -100,7 +101,7 @@ pub async fn replay<S: RequestStore>(
     then: impl AsyncFnOnce(&mut Ledger, &[String]) -> Result<Option<Statistics>, CannotRebuild>,
 ) -> Result<Sent, CannotReplay> {
     let health = Arc::new(Health::default());
-    let sources: Vec<String> = settings.sources.paths().logs.into_iter().map(|(source, _)| source).collect();
+    let sources = sources_at_start(settings, &ledger);
     let limits = TimeLimits::at(Utc::now().timestamp(), settings.retention);
     let statements = Statements::of_ledger(&ledger, sources.iter().cloned(), Utc::now().timestamp())?;
     let view = LedgerView::open(&settings.state_dir)?;
@@ -119,7 +120,7 @@ pub async fn replay<S: RequestStore>(
         published: published.clone(),
         oldest_second: limits.oldest,
     };
-    if !heartbeat().claim_all(settings, &stop).await? {
+    if !heartbeat().claim_all(&sources, &stop).await? {
         return Err(CannotReplay::Stopped);
     }
     tell_published.send_replace(published_before(settings, &statements, &sources)?);
@@ -184,7 +185,7 @@ async fn send_all<S: RequestStore>(
     let Some(view) = view else { return Ok(Sent::default()) };
     let (refused, _) = refused_lines(Some(view))?;
     let mut found = Vec::new();
-    for (source, log) in settings.sources.paths().logs {
+    for (source, log) in settings.sources.paths().at_start(|source| seen_paths(view, source)) {
         let books = Books::of(view, &source);
         found.push(files::find(&source.as_str().into(), &log, Some(&books), &[], salt_of(&settings.salt))?);
     }

@@ -148,6 +148,23 @@ impl Sources {
     }
 }
 
+impl Found {
+    /// The logs that are followed from the start on, given the paths at which generations of a source were seen. Whether a file with the name of a rotated one, of which nothing is known, is a log is found out
+    /// later; until then nobody says anything of it.
+    pub fn at_start(self, mut seen: impl FnMut(&str) -> Vec<PathBuf>) -> Vec<(String, PathBuf)> {
+        let Found { logs, bases, .. } = self;
+        let resolve = |(source, path): (String, PathBuf)| match bases.get(&path) {
+            None => Some((source, path)),
+            Some((of_base, base)) if seen(of_base).iter().any(|path| is_of_log(path, base)) => {
+                Some((of_base.clone(), base.clone()))
+            }
+            Some(_) => (!seen(&source).is_empty()).then_some((source, path)),
+        };
+        let mut sources = HashSet::new();
+        logs.into_iter().filter_map(resolve).filter(|(source, _)| sources.insert(source.clone())).collect()
+    }
+}
+
 /// Device and inode.
 type FileId = (u64, u64);
 
@@ -182,8 +199,13 @@ fn is_compressed(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "gz")
 }
 
+/// Whether a path is a log's own, or that of a rotated file of it.
+pub fn is_of_log(path: &Path, log: &Path) -> bool {
+    path == log || rotated_base(path).is_some_and(|base| base == log)
+}
+
 /// The log of which this would be a rotated sibling.
-pub fn rotated_base(path: &Path) -> Option<PathBuf> {
+fn rotated_base(path: &Path) -> Option<PathBuf> {
     let rotated = crate::tail::names::rotated(path.file_name()?.to_str()?)?;
     Some(path.with_file_name(rotated.base))
 }
@@ -266,6 +288,16 @@ mod tests {
         let base = |text: String| found(text).bases.into_values().next();
         assert_eq!(base(format!("{at}/*.log*")), Some(("b".to_owned(), folder.path().join("b.log"))));
         assert_eq!(base(format!("{at}/*.log.1")), None, "no log has such a name");
+        let at_start = |known: &str, seen: &str| {
+            let logs = found(format!("{at}/*.log*"))
+                .at_start(|source| if source == known { vec![folder.path().join(seen)] } else { vec![] });
+            logs.into_iter().map(|(source, _)| source).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(at_start("b", "b.log"), "app-1 b");
+        assert_eq!(at_start("b", "b.log.3"), "app-1 b");
+        assert_eq!(at_start("b", "elsewhere/b.log"), "app-1", "another log that has the same source");
+        assert_eq!(at_start("b.log", "b.log.1"), "app-1 b.log", "it was a log before");
+        assert_eq!(at_start("", ""), "app-1");
         assert!(Sources::parse("a.log,old.log.1.gz").is_err_and(|why| why.contains("compressed")));
     }
 

@@ -13,7 +13,7 @@ use super::log::Log;
 use super::opening::Opening;
 use super::ports::Ended;
 use crate::health::{Concern, Severity};
-use crate::sources::rotated_base;
+use crate::sources::is_of_log;
 
 /// A path that is followed and no log yet.
 struct Newcomer {
@@ -78,9 +78,7 @@ impl Follower {
     ) -> Result<Newcomer, Ended> {
         if let Some((source, base)) = bases.get(&path) {
             let known = self.with.books.known(source)?;
-            let was_followed = |record: &GenerationRecord| {
-                record.seen.path == *base || rotated_base(&record.seen.path).as_ref() == Some(base)
-            };
+            let was_followed = |record: &GenerationRecord| is_of_log(&record.seen.path, base);
             if self.state.by_path.contains_key(base) || known.iter().any(was_followed) {
                 return Ok(Newcomer { source: source.clone(), path: base.clone(), known });
             }

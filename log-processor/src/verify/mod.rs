@@ -23,6 +23,7 @@ use store::embedded::{GenerationId, LedgerError, LedgerView, RawExtent};
 use store::influx::{ConfigError, InfluxRequests};
 use store::{RequestStore, Trouble};
 
+use crate::claim::seen_paths;
 use crate::reading::TimeLimits;
 use crate::settings::{Settings, StoreChoice};
 use crate::tail::identity::salt_of;
@@ -118,7 +119,11 @@ pub async fn verify(
     // Its cells hold requests of which it has read no line.
     let is_rebuilt = view.as_ref().is_some_and(|view| view.totals().rebuilt_requests > 0);
     let mut followed = HashSet::new();
-    for (name, log) in settings.sources.paths().logs {
+    let logs = match &view {
+        Some(view) => settings.sources.paths().at_start(|source| seen_paths(view, source)),
+        None => settings.sources.paths().logs,
+    };
+    for (name, log) in logs {
         let journal = match &influx {
             Some(influx) => influx.generations(&name).await?,
             None => vec![],

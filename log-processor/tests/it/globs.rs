@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
 
 use serde_json::Value;
+use store::influx::fake::FakeInflux;
 
 use crate::harness::{Bench, Running, eventually, lines};
 
@@ -62,6 +63,29 @@ fn x1_a_log_that_is_rotated_while_stopped_and_not_there_at_the_start_goes_on_in_
     bench.append_to("logs/b.log", lines(200, 210).as_bytes());
     bench.expect(&["--once"], 0);
     assert_eq!(bench.status()["lines_stored"], 160);
+}
+
+/// A source that was claimed and is not followed would hold back all statistics.
+#[test]
+fn x1_nothing_is_said_of_a_rotated_file_that_is_no_log() {
+    let influx = FakeInflux::start().expect("a free port");
+    let mut bench = Bench::on(&influx);
+    fs::create_dir(bench.path("logs")).expect("made");
+    bench.set("LOG_FILE_PATH", "logs/*.log*");
+    bench.append_to("logs/b.log", lines(0, 100).as_bytes());
+    bench.expect(&["--once"], 0);
+    bench.append_to("logs/b.log", lines(100, 150).as_bytes());
+    bench.rename("logs/b.log", "logs/b.log.1");
+    let running = bench.start();
+    bench.until_stored(150);
+    assert_eq!(running.stop(), 0);
+    assert_eq!((influx.count("api_requests"), influx.counts().changed_points), (150, 0));
+    let said = influx.points("api_processors");
+    assert!(said.iter().all(|point| point.tags["source"] == "b"), "{said:?}");
+    bench.expect(&["verify"], 0);
+    influx.retain(|point| point.measurement != "api_requests");
+    bench.expect(&["replay"], 0);
+    assert_eq!(influx.count("api_requests"), 150);
 }
 
 /// A name that no rotation is known to give: the file is known by what it holds.
