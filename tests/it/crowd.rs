@@ -24,8 +24,9 @@ const P99_MAX: Duration = Duration::from_millis(50);
 /// And on one that does other work, a client without optimizations included.
 const P99_MAX_BUSY: Duration = Duration::from_secs(1);
 const MEMORY_MAX_KIB: u64 = 200 << 10;
-/// Of what it had after the first half.
+/// Of what it had in the first half; in some seconds it may still be taking what it needs.
 const MEMORY_MAY_GROW_PERCENT: u64 = 10;
+const MEMORY_MAY_GROW_PERCENT_SHORT: u64 = 40;
 
 /// A connection that is kept for one question after the other.
 struct Asking {
@@ -206,6 +207,7 @@ fn five_hundred_streams_and_two_hundred_readers_are_served_at_once() {
     let most = if long() { P99_MAX } else { P99_MAX_BUSY };
     assert!(at(99) <= most, "p99 {:?}, at most {most:?} wanted", at(99));
     assert!(memory[1] <= MEMORY_MAX_KIB, "{memory:?} KiB");
-    assert!(memory[1] <= memory[0] * (100 + MEMORY_MAY_GROW_PERCENT) / 100, "it grows: {memory:?} KiB");
+    let percent = if long() { MEMORY_MAY_GROW_PERCENT } else { MEMORY_MAY_GROW_PERCENT_SHORT };
+    assert!(memory[1] <= memory[0] * (100 + percent) / 100, "it grows: {memory:?} KiB");
     assert_eq!((generator.stop(), processor.program.stop(), api.program.stop()), (0, 0, 0));
 }
