@@ -1,6 +1,6 @@
 //! What a store holds of one range of time, as a list to be compared: InfluxDB's points over its query API, or the raw requests that the ledger keeps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -14,15 +14,13 @@ use crate::retry::Backoff;
 
 /// How often a question is asked again while the store is busy.
 const TRIES: u32 = 6;
-const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// The raw requests of one source that the ledger keeps.
 #[derive(Debug)]
 pub(crate) struct RawRequests<'a> {
     view: &'a LedgerView,
     extent: &'a RawExtent,
-    /// Generations whose files are judged, and the place from which on every request of them is kept.
-    kept_from: BTreeMap<GenerationId, u64>,
+    /// Generations whose files are judged.
     judged: BTreeSet<GenerationId>,
     others: BTreeSet<GenerationId>,
     /// Requests with a time before that may have been dropped for their age.
@@ -88,20 +86,15 @@ impl<'a> RawRequests<'a> {
         let judged: BTreeSet<GenerationId> = parts.iter().filter_map(|part| part.generation).collect();
         let of_source = view.generations().iter().filter(|record| record.seen.source == source);
         let others = of_source.map(|record| record.id).filter(|id| !judged.contains(id)).collect();
-        let kept_from = parts
-            .iter()
-            .filter_map(|part| {
-                let id = part.generation?;
-                Some((id, first_place(part, *extent.first_nanos.get(&id)?)?))
-            })
-            .collect();
-        Self { view, extent, kept_from, judged, others, oldest_nanos, unjudged: 0 }
+        let oldest_nanos = oldest_nanos.max(extent.oldest_nanos);
+        Self { view, extent, judged, others, oldest_nanos, unjudged: 0 }
     }
 
     /// Whether a line's request must be there: not dropped for its place, and not for its age.
     pub(crate) fn must_hold(&self, part: &Part, offset: u64, time_nanos: i64) -> bool {
-        let from = part.generation.and_then(|id| self.kept_from.get(&id));
-        from.is_some_and(|from| offset >= *from) && time_nanos >= self.oldest_nanos
+        let Some(id) = part.generation.filter(|_| !self.extent.is_off) else { return false };
+        let from = self.extent.from_offsets.get(&id).copied().unwrap_or_default();
+        offset >= from && time_nanos >= self.oldest_nanos
     }
 
     /// Reads those of a range of time.
@@ -135,16 +128,6 @@ impl<'a> RawRequests<'a> {
     }
 }
 
-/// The place in a file of the request with this time. Where several places fit, in a file beyond 1 GB, the last: whatever lies behind it was stored later.
-fn first_place(part: &Part, time_nanos: i64) -> Option<u64> {
-    let start = part.start?;
-    let below = time_nanos.rem_euclid(1_000_000_000).unsigned_abs();
-    let base = start.0.wrapping_add(part.from) % NANOS_PER_SECOND;
-    let first = part.from + (below + NANOS_PER_SECOND - base) % NANOS_PER_SECOND;
-    let rounds = part.end.saturating_sub(1).checked_sub(first)? / NANOS_PER_SECOND;
-    Some(first + rounds * NANOS_PER_SECOND)
-}
-
 /// Microseconds as the seconds that InfluxDB keeps: the nearest float, as parsing the decimals gives it too.
 #[expect(clippy::cast_precision_loss, reason = "a day in microseconds is below 2^53")]
 pub(crate) fn seconds(micros: i64) -> f64 {
@@ -153,27 +136,16 @@ pub(crate) fn seconds(micros: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    //! Floats and places.
+    //! Floats.
 
     use super::*;
     use proptest::prelude::*;
-    use store::KeyStart;
 
     proptest! {
         #[test]
         fn seconds_are_what_parsing_the_decimals_gives(micros in 0_i64..=86_400_000_000) {
             let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
             prop_assert_eq!(seconds(micros).to_bits(), text.parse::<f64>().unwrap().to_bits());
-        }
-
-        #[test]
-        fn a_place_is_found_from_its_time(start in 0_u64..5_000_000_000, from in 0_u64..1000, offset in 0_u64..900_000_000) {
-            let part = Part {
-                source: "main".into(), log: "a".into(), path: "a".into(), file: (1, 1), unpacked_bytes: None, generation: None,
-                start: Some(KeyStart(start)), from, end: from + offset + 1,
-            };
-            let time = 77 * 1_000_000_000 + ((start + from + offset) % 1_000_000_000).cast_signed();
-            prop_assert_eq!(first_place(&part, time), Some(from + offset));
         }
     }
 }

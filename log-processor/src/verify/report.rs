@@ -81,7 +81,7 @@ pub(crate) enum Difference {
     Request(RequestDifference),
     /// Of a cell.
     Cell(CellDifference),
-    /// Raw requests that were taken out of the middle of the ledger.
+    /// Raw requests that were taken out of the ledger, and not by itself.
     Gaps(u64),
 }
 

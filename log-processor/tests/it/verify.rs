@@ -284,6 +284,63 @@ fn embedded_requests_that_were_dropped_for_their_number_are_not_missed() {
     bench.expect(&["--once"], 0);
     let text = verify(&bench, 0);
     assert!(text.contains("100 requests are in the ledger as they should be"), "{text}");
-    sql(&bench, "UPDATE request SET status = 201 WHERE number = 50");
+    sql(&bench, "UPDATE request SET status = 201 WHERE number = (SELECT min(number) + 50 FROM request)");
     assert_eq!(the_difference(&bench)["kind"], "changed");
+}
+
+#[test]
+fn f3_embedded_raw_requests_that_were_removed_from_the_oldest_end_are_named() {
+    let mut bench = Bench::new();
+    bench.set("RAW_REQUESTS_AGE", "0");
+    bench.append(&lines(0, 3800));
+    bench.expect(&["--once"], 0);
+    assert!(verify(&bench, 0).contains("3800 requests are in the ledger as they should be"));
+    sql(&bench, "DELETE FROM request WHERE number = (SELECT min(number) FROM request)");
+    let text = verify(&bench, 1);
+    assert!(text.contains("2026-09-14T16:00:00Z cust_0 (source main): missing"), "{text}");
+    assert!(text.contains("1 raw requests were removed"), "{text}");
+    sql(&bench, "DELETE FROM request");
+    let text = verify(&bench, 1);
+    assert!(text.contains("2026-09-14T16:00:00Z cust_0 (source main): missing"), "{text}");
+    assert!(text.contains("3800 missing"), "{text}");
+    assert!(text.contains("0 requests are in the ledger as they should be"), "{text}");
+}
+
+#[test]
+fn f4_embedded_raw_requests_that_the_retention_dropped_are_not_missed() {
+    let mut bench = Bench::new();
+    bench.set("RAW_REQUESTS_AGE", "0");
+    let of = |customer: &str, days: i64, lines: usize| {
+        let time = chrono::Utc::now() - chrono::Duration::days(days);
+        format!("{} {customer} /api 200 0.001\n", time.format("%Y-%m-%d %H:%M:%S")).repeat(lines)
+    };
+    bench.append(&[of("n1", 1, 50), of("o1", 60, 50), of("n1", 1, 50)].concat());
+    bench.expect(&["--once"], 0);
+    assert!(verify(&bench, 0).contains("150 requests are in the ledger as they should be"));
+    bench.set("RETENTION", "30d");
+    bench.append(&of("n1", 1, 1));
+    bench.expect(&["--once"], 0);
+    let text = verify(&bench, 0);
+    assert!(text.contains("101 requests are in the ledger as they should be"), "{text}");
+    // They stay dropped when older ones are kept again.
+    bench.set("RETENTION", "0");
+    assert!(verify(&bench, 0).contains("101 requests are in the ledger as they should be"));
+    sql(&bench, "DELETE FROM request WHERE number = 101");
+    let text = verify(&bench, 1);
+    assert!(text.contains("n1 (source main): missing"), "{text}");
+    assert!(text.contains("1 raw requests were removed"), "{text}");
+}
+
+#[test]
+fn f3_embedded_the_first_request_behind_those_that_were_dropped_for_their_number_is_named() {
+    let mut bench = Bench::new();
+    bench.set("RAW_REQUESTS_MAX", "100");
+    bench.set("RAW_REQUESTS_AGE", "0");
+    bench.append(&lines(0, 1000));
+    bench.expect(&["--once"], 0);
+    let text = verify(&bench, 0);
+    assert!(text.contains("100 requests are in the ledger as they should be"), "{text}");
+    sql(&bench, "DELETE FROM request WHERE number = (SELECT min(number) FROM request)");
+    let text = verify(&bench, 1);
+    assert!(text.contains("2026-09-14T16:15:00Z cust_4 (source main): missing"), "{text}");
 }

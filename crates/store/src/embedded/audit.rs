@@ -3,26 +3,32 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::OptionalExtension;
 use stats::{Cell, WindowKind};
 
 use super::cells::{ALL_CUSTOMERS, CellKey, CustomerNumber};
 use super::customers::Customer;
 use super::fault::Fault;
+use super::raw_kept::{self, RawKept};
 use super::view::LedgerView;
 use super::{GenerationId, LedgerError, cell_rows};
 
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+
 /// The raw requests that are kept, in numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawExtent {
     /// How many.
     pub requests: u64,
-    /// How many are missing between the first and the last that are kept. The ledger itself drops from the oldest end only.
+    /// How many are missing that the ledger has not dropped itself.
     pub gaps: u64,
     /// The oldest and the newest time among them, nanoseconds since 1970.
     pub times_nanos: Option<(i64, i64)>,
-    /// Of each generation that has any: the time of the one that was stored first, so the one with the least place in its file.
-    pub first_nanos: BTreeMap<GenerationId, i64>,
+    /// None are kept (RAW_REQUESTS_MAX=0), so none is missing.
+    pub is_off: bool,
+    /// The place in a generation's file from which on all are kept, where that is not its beginning.
+    pub from_offsets: BTreeMap<GenerationId, u64>,
+    /// Requests with a time before that may have been dropped or left out, for their age or with their customer; nanoseconds since 1970.
+    pub oldest_nanos: i64,
 }
 
 /// A raw request as it is kept.
@@ -117,28 +123,21 @@ impl LedgerView {
 
     fn read_raw_extent(&self) -> Result<RawExtent, Fault> {
         let connection = self.connection();
-        let mut extent = RawExtent::default();
-        // Beside `min` SQLite gives the other columns of the very row that has the least.
-        let mut statement = connection
-            .prepare("SELECT generation, min(number), time_nanos FROM request GROUP BY generation")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            extent.first_nanos.insert(GenerationId(row.get(0)?), row.get(2)?);
-        }
-        let whole = connection
-            .query_row(
-                "SELECT count(*), max(number) - min(number) + 1, min(time_nanos), max(time_nanos)
-                 FROM request HAVING count(*) > 0",
-                [],
-                |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?)),
-            )
-            .optional()?;
-        if let Some((requests, span, oldest, newest)) = whole {
-            extent.requests = requests.cast_unsigned();
-            extent.gaps = (span - requests).cast_unsigned();
-            extent.times_nanos = Some((oldest, newest));
-        }
-        Ok(extent)
+        let kept = RawKept::read(connection)?;
+        let days_from = self.meta().kept_from.days.saturating_mul(NANOS_PER_SECOND);
+        let (requests, oldest, newest) = connection.query_row(
+            "SELECT count(*), min(time_nanos), max(time_nanos) FROM request",
+            [],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?)),
+        )?;
+        Ok(RawExtent {
+            requests: requests.cast_unsigned(),
+            gaps: raw_kept::missing(connection, &kept)?,
+            times_nanos: oldest.zip(newest),
+            is_off: kept.is_off,
+            oldest_nanos: kept.old_before_nanos.max(days_from),
+            from_offsets: kept.from_offsets,
+        })
     }
 
     /// The raw requests with a time in `[from_nanos, to_nanos)`, in any order.

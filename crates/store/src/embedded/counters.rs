@@ -9,6 +9,7 @@ use super::LedgerTotals;
 use super::checksum::Checksum;
 use super::confirmed;
 use super::fault::Fault;
+use super::raw_kept;
 use super::unpublished;
 
 /// A number's name, with source and reason where it has them.
@@ -92,7 +93,9 @@ pub(super) fn read(connection: &Connection) -> Result<LedgerTotals, Fault> {
             SKIPPED_BYTES => {
                 totals.skipped_bytes.insert(source, value);
             }
-            name if confirmed::is_one(name) || unpublished::is_one(name) => {}
+            name if [confirmed::is_one, unpublished::is_one, raw_kept::is_one]
+                .iter()
+                .any(|is_one| is_one(name)) => {}
             _ => return Err(damaged()),
         }
     }

@@ -155,6 +155,11 @@ impl Generations {
         (&entry.record, entry.source)
     }
 
+    /// One of them, if there is one of that id: a raw request has no checksum.
+    pub(super) fn find(&self, id: GenerationId) -> Option<&GenerationRecord> {
+        self.entries.get(&id.0).map(|entry| &entry.record)
+    }
+
     /// Changes one of them.
     pub(super) fn change(&mut self, id: GenerationId, change: impl FnOnce(&mut GenerationRecord)) {
         let entry = self.entries.get_mut(&id.0).expect("a generation's id comes from this ledger");

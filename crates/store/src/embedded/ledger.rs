@@ -74,13 +74,13 @@ impl Ledger {
         let path = state_dir.join(LEDGER_FILE);
         let mut connection = schema::open_for_writing(&path)?;
         let loaded = Loaded::read(&connection, &options, now_second);
-        let Loaded { meta, sources, generations, totals } =
+        let Loaded { meta, sources, generations, totals, raw_kept } =
             loaded.map_err(|fault| fault.into_ledger_error(&path))?;
         unpublished::prepare(&mut connection, options.publishes_cells, meta.commit_number)
             .map_err(|fault| fault.into_ledger_error(&path))?;
         Ok(Ledger {
             customers: Customers::new(meta.next_customer),
-            raw: PendingRaw::new(options.raw_requests_max, options.raw_requests_age),
+            raw: PendingRaw::new(&options, raw_kept, &generations),
             cells: PendingCells::default(),
             rejects: PendingRejects::default(),
             committed_totals: totals.clone(),
@@ -127,7 +127,9 @@ impl Ledger {
     /// As [`Ledger::generations`].
     pub fn add_generation(&mut self, generation: &NewGeneration) -> Result<GenerationId, LedgerError> {
         let source = self.sources.resolve(&generation.source);
-        Ok(self.generations.add(generation, source))
+        let id = self.generations.add(generation, source);
+        self.raw.begin_at(id, generation.settled_offset);
+        Ok(id)
     }
 
     /// Notes head and start of a generation. Before the first line is sent they must be durable: [`Ledger::make_durable`].
@@ -318,9 +320,8 @@ impl Ledger {
         let mut forget_customers = false;
         if prune {
             forget_customers = retention::prune(&transaction, meta.kept_from)?;
-            self.raw.trim(&transaction)?;
-            self.raw.prune(&transaction, self.now_second)?;
         }
+        self.raw.drop_old(&transaction, &self.generations, prune.then_some(self.now_second))?;
         meta.write(&transaction)?;
         transaction.commit()?;
 

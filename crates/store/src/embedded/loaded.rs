@@ -8,6 +8,7 @@ use super::customers::Customer;
 use super::fault::Fault;
 use super::generations::Generations;
 use super::meta::Meta;
+use super::raw_kept::RawKept;
 use super::sources::Sources;
 use super::{LedgerOptions, LedgerTotals, cell_rows, counters, schema};
 
@@ -20,6 +21,7 @@ pub(super) struct Loaded {
     pub(super) sources: Sources,
     pub(super) generations: Generations,
     pub(super) totals: LedgerTotals,
+    pub(super) raw_kept: RawKept,
 }
 
 impl Loaded {
@@ -58,6 +60,6 @@ impl Loaded {
                 meta
             }
         };
-        Ok(Self { meta, sources, generations, totals })
+        Ok(Self { meta, sources, generations, totals, raw_kept: RawKept::read(connection)? })
     }
 }

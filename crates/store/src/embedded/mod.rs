@@ -21,6 +21,7 @@ mod meta;
 mod pool;
 mod questions;
 mod raw;
+mod raw_kept;
 mod raw_reader;
 mod reader;
 mod rebuild;

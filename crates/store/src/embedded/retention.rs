@@ -9,7 +9,7 @@ use super::cells::{ALL_CUSTOMERS, CellKey, CustomerNumber};
 use super::customers::Customer;
 use super::fault::Fault;
 use super::meta::KeptFrom;
-use super::{cell_rows, unpublished};
+use super::{cell_rows, raw_kept, unpublished};
 
 /// Drops what lies before the marks. Returns whether customers' rows were changed.
 pub(super) fn prune(connection: &Connection, kept_from: KeptFrom) -> Result<bool, Fault> {
@@ -56,7 +56,7 @@ fn lessen_customers(connection: &Connection, days_from_second: i64) -> Result<bo
             .ok_or_else(|| damaged("has fewer requests than its days"))?;
         if customer.requests == 0 {
             connection.prepare_cached("DELETE FROM customer WHERE number = ?1")?.execute([number])?;
-            connection.prepare_cached("DELETE FROM request WHERE customer = ?1")?.execute([number])?;
+            raw_kept::drop_customer(connection, *number)?;
         } else {
             customer.write(connection)?;
         }

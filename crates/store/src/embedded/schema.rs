@@ -20,12 +20,13 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::LedgerError;
 use super::fault::Fault;
+use super::raw_kept;
 
 /// Marks an SQLite file as a ledger of ours: "TGLD".
 pub(super) const APPLICATION_ID: i64 = 0x5447_4C44;
 
 /// `MIGRATIONS[v]` makes a ledger of schema `v + 1` from one of schema `v`; schema 0 is an empty file.
-const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2];
+const MIGRATIONS: &[&str] = &[SCHEMA_1, SCHEMA_2, SCHEMA_3];
 
 /// The schema that this program reads and writes.
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -134,6 +135,20 @@ CREATE TABLE unpublished (
 ) STRICT, WITHOUT ROWID;
 ";
 
+// Numbers of raw requests (`raw_kept`): those that the ledger took out from among the ones that it keeps, and where in which file the others come from, up to `last` each.
+const SCHEMA_3: &str = "
+CREATE TABLE request_dropped (
+    first INTEGER PRIMARY KEY,
+    last INTEGER NOT NULL
+) STRICT;
+CREATE TABLE request_segment (
+    last INTEGER PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    start_offset INTEGER NOT NULL,
+    end_offset INTEGER NOT NULL
+) STRICT;
+";
+
 /// What a file says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -193,7 +208,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, LedgerError> {
     let mut connection =
         Connection::open_with_flags(path, flags).map_err(|error| damaged(Fault::Sqlite(error)))?;
     configure_writer(&connection).map_err(damaged)?;
-    migrate(&mut connection, path, MIGRATIONS)?;
+    migrate(&mut connection, path, MIGRATIONS, raw_kept::begin)?;
     Ok(connection)
 }
 
@@ -242,8 +257,13 @@ fn configure_writer(connection: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Brings a ledger to the last schema of `migrations`, in one transaction.
-fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), LedgerError> {
+/// Brings a ledger to the last schema of `migrations`, in one transaction; `finish` then writes the rows that need more than SQL.
+fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    migrations: &[&str],
+    finish: impl Fn(&Connection) -> Result<(), Fault>,
+) -> Result<(), LedgerError> {
     let known = i64::try_from(migrations.len()).expect("few migrations");
     let found = match identify(connection).map_err(|fault| fault.into_ledger_error(path))? {
         Found::Empty => 0,
@@ -265,6 +285,7 @@ fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Res
         for step in steps {
             transaction.execute_batch(step)?;
         }
+        finish(&transaction)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", known)?;
         Ok(transaction.commit()?)
@@ -288,7 +309,7 @@ mod tests {
 
     fn migrated(path: &Path, migrations: &[&str]) -> Result<Connection, LedgerError> {
         let mut connection = Connection::open(path).unwrap();
-        migrate(&mut connection, path, migrations).map(|()| connection)
+        migrate(&mut connection, path, migrations, |_| Ok(())).map(|()| connection)
     }
 
     #[test]

@@ -40,6 +40,8 @@ fn a_damaged_position_or_total_is_refused() {
         ("UPDATE source SET name = 'edge'", "the row of source \"edge\""),
         ("UPDATE counter SET value = value + 1 WHERE name = 'lines_stored'", "the counter lines_stored"),
         ("UPDATE counter SET reason = 'other' WHERE name = 'lost_bytes'", "the counter lost_bytes"),
+        ("UPDATE counter SET value = value + 1 WHERE name = 'raw_edge'", "the counter raw_edge"),
+        ("DELETE FROM counter WHERE name = 'raw_edge'", "what it says of the raw requests"),
         ("UPDATE customer SET requests = 9 WHERE id = 'cust_1'", "the row of customer \"cust_1\""),
         (
             "UPDATE cell SET blob = x'00' WHERE kind = 2 AND customer = 0",

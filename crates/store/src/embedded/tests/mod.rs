@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod flips;
 mod ledger;
+mod raw_kept;
 mod reader;
 mod rebuild;
 mod recount;
