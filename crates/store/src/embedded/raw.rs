@@ -139,25 +139,34 @@ impl PendingRaw {
         self.written.next = next;
         let first = next - i64::try_from(self.rows.len()).expect("they are in memory");
         // The numbers are the ledger's: what somebody else put there goes.
-        let mut insert = connection.prepare_cached(
-            "INSERT OR REPLACE INTO request (number, customer, time_nanos, status, latency_micros, path, generation)
+        connection.prepare_cached("DELETE FROM request WHERE number >= ?1")?.execute([first])?;
+        // Only the first is told its number. SQLite gives the others the next ones, and appends them without a look for each whether it is there: twice as fast.
+        let mut begin = connection.prepare_cached(
+            "INSERT INTO request (customer, time_nanos, status, latency_micros, path, generation, number)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        let mut append = connection.prepare_cached(
+            "INSERT INTO request (customer, time_nanos, status, latency_micros, path, generation)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
         let paths = &*self.paths.make_contiguous();
         let mut at = 0;
-        for (number, row) in (first..).zip(&self.rows) {
+        for (index, row) in self.rows.iter().enumerate() {
             let path = &paths[at..at + usize::from(row.path_length)];
             at += path.len();
             let path = std::str::from_utf8(path).expect("L3: a path is UTF-8");
-            insert.execute((
-                number,
-                customers.get(row.customer).number,
-                row.time_nanos,
-                row.status,
-                (row.latency_micros != u64::MAX).then_some(row.latency_micros.cast_signed()),
-                (!path.is_empty()).then_some(path),
-                row.generation.0,
-            ))?;
+            let insert = if index == 0 { &mut begin } else { &mut append };
+            insert.raw_bind_parameter(1, customers.get(row.customer).number)?;
+            insert.raw_bind_parameter(2, row.time_nanos)?;
+            insert.raw_bind_parameter(3, row.status)?;
+            let latency_micros = (row.latency_micros != u64::MAX).then_some(row.latency_micros.cast_signed());
+            insert.raw_bind_parameter(4, latency_micros)?;
+            insert.raw_bind_parameter(5, (!path.is_empty()).then_some(path))?;
+            insert.raw_bind_parameter(6, row.generation.0)?;
+            if index == 0 {
+                insert.raw_bind_parameter(7, first)?;
+            }
+            insert.raw_execute()?;
         }
         Ok(())
     }
