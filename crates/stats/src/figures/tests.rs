@@ -2,6 +2,7 @@
 //! and rounds the exact binary value, ties to even.
 
 use super::*;
+use proptest::prelude::*;
 
 /// requests, successes, latencies, sum in microseconds, median and p99 in nanoseconds | uptime, average, median, p99.
 const TABLE: &str = "
@@ -96,6 +97,29 @@ fn figures_are_those_of_python() {
 #[test]
 fn no_requests_have_no_figures() {
     assert_eq!(Summary::default().figures(), None);
+}
+
+/// What Python's `round(x, 5)` does: the decimal digits of the exact binary value.
+fn rounded_by_text(value: f64) -> f64 {
+    format!("{value:.5}").parse().expect("a formatted float is a float")
+}
+
+proptest! {
+    /// Also one float beside a tie, and where floats lie wider apart than the fifth decimal.
+    #[test]
+    fn rounding_by_arithmetic_is_rounding_by_text(part in any::<u64>(), whole in 1_u64.., hundred_thousandths in 0_u64..1 << 52, ulps in -2_i64..=2) {
+        for value in [
+            ratio(u128::from(part), u128::from(whole)),
+            part as f64,
+            (hundred_thousandths as f64 + 0.5) / 1e5,
+            (hundred_thousandths % 10_000_000) as f64 / 65536.0,
+        ] {
+            let beside = f64::from_bits(value.to_bits().saturating_add_signed(ulps));
+            for value in [value, beside] {
+                prop_assert_eq!(round_to_5_decimals(value).to_bits(), rounded_by_text(value).to_bits(), "{:?}", value);
+            }
+        }
+    }
 }
 
 #[test]
