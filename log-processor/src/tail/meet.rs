@@ -247,6 +247,8 @@ impl Log {
         let known = Known { marker, ..Known::new(id, ready.stat, from) };
         tracing::info!(file = %sibling.path.display(), source = &*self.source, from, "following");
         self.push_open(&known, ready, sibling, (recent, first));
+        // Mostly it is the only one, here and among the open; a vector that grows by itself takes room for four.
+        self.known.reserve_exact(1);
         self.known.push(known);
         Ok(Met::Opened)
     }
@@ -307,6 +309,7 @@ impl Log {
         let again = mutated(Mutation::GzipFromStart) && sibling.gzip || mutated(Mutation::RestartFromStart);
         let handed = if again { 0 } else { known.handed };
         let generation = Generation { id: known.id, source: Arc::clone(&self.source), start };
+        self.open.reserve_exact(1);
         self.open.push(Open {
             generation: Arc::new(generation),
             file: ready.file,
