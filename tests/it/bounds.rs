@@ -130,9 +130,9 @@ const GROWING: u64 = 10;
 /// Design section 11 wants one percent of a core; a machine that is shared with other tests does the same work in more time.
 const IDLE_MAX_PERCENT: f64 = 1.0;
 const IDLE_MAX_SHARED_PERCENT: f64 = 2.0;
-/// How late a line of another file may be while one file is flooded: as long as what may be under way takes, a second on a machine that has nothing else to do.
+/// How late a line of another file may be while one file is flooded: as long as what may be under way takes, a second on a machine that has nothing else to do; if it were starved, until the flood ends.
 const LATE_MAX: Duration = Duration::from_secs(2);
-const LATE_MAX_SHARED: Duration = Duration::from_secs(10);
+const LATE_MAX_SHARED: Duration = Duration::from_secs(30);
 
 #[test]
 #[ignore = "a whole-system test: ./start.sh test runs it"]
@@ -177,7 +177,7 @@ fn ten_thousand_files_of_which_ten_grow_cost_little_and_a_flood_starves_nobody()
         ("LOG_FILE_PATH", "logs/f00001.log"),
         ("LOG_INTERVAL_SECONDS", "0"),
         // More than can be read while this is measured, and less than the disk holds.
-        ("MAX_LOGS_TO_GENERATE", "40000000"),
+        ("MAX_LOGS_TO_GENERATE", "100000000"),
     ]);
     let flooded = stack.path("logs/f00001.log");
     let mut late = Duration::ZERO;
