@@ -13,6 +13,7 @@ pub mod commands;
 pub mod companions;
 pub mod counters;
 pub mod delivery;
+pub mod doubt;
 pub mod ending;
 pub mod frontier;
 pub mod health;

@@ -14,6 +14,8 @@ pub(crate) enum Mutation {
     PassHole,
     /// All lines of a body are rejected when one is refused.
     RejectWithoutBisection,
+    /// A line that got a 400 of nobody knows whose once is rejected.
+    RejectOnOneSighting,
     /// The key counts from the beginning of the batch's piece, not of the file.
     KeyFromBatch,
     /// Each generation's start is drawn from its head.
@@ -67,12 +69,13 @@ pub(crate) enum Mutation {
 #[cfg(test)]
 impl Mutation {
     /// All of them.
-    pub(crate) const ALL: [Mutation; 29] = [
+    pub(crate) const ALL: [Mutation; 30] = [
         Mutation::AdvanceBeforeAcknowledged,
         Mutation::PastFailedBatch,
         Mutation::SettleTwice,
         Mutation::PassHole,
         Mutation::RejectWithoutBisection,
+        Mutation::RejectOnOneSighting,
         Mutation::KeyFromBatch,
         Mutation::HashedStart,
         Mutation::StartNotInLedger,

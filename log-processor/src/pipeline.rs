@@ -266,6 +266,7 @@ async fn flow<S: RequestStore>(
         memory: memory.requests(),
         body_bytes: memory.body_bytes(settings.workers),
         readback: Arc::clone(&common.readback),
+        witness: Default::default(),
         give_up: give_up.clone(),
         wait: crate::patience::really_wait,
     });

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::claim::{seen_paths, sources_at_start};
 use crate::counters::Counters;
 use crate::delivery::Delivery;
+use crate::doubt::Witness;
 use crate::health::Health;
 use crate::ownership::{Heartbeat, Refused, WhenWiped};
 use crate::patience::really_wait;
@@ -249,7 +250,9 @@ async fn deliver_all<S: RequestStore>(
     stop: &CancellationToken,
 ) -> Option<(u64, u64)> {
     let counters = Counters::default();
-    let delivery = &Delivery { store, health, counters: &counters, give_up: stop, wait: really_wait };
+    let witness = &Witness::default();
+    let delivery =
+        &Delivery { store, health, counters: &counters, witness, give_up: stop, wait: really_wait };
     let mut under_way = FuturesUnordered::new();
     let (mut lines, mut refused) = (0, 0);
     loop {

@@ -15,6 +15,7 @@ use crate::account::Account;
 use crate::batch::InFlight;
 use crate::counters::Counters;
 use crate::delivery::{Delivery, RefusedLine};
+use crate::doubt::Witness;
 use crate::health::Health;
 use crate::lines::{Batch, Content, Lines, Settled};
 use crate::mutation::{Mutation, mutated};
@@ -45,6 +46,8 @@ pub struct Shared<S> {
     pub body_bytes: usize,
     /// Where one acknowledged request goes now and then.
     pub readback: Arc<ReadBack>,
+    /// A line that the store has taken.
+    pub witness: Witness,
     /// Ends all patience.
     pub give_up: CancellationToken,
     /// How waiting is done.
@@ -70,6 +73,7 @@ pub async fn run<S: RequestStore>(
             store: &*shared.store,
             health: &shared.health,
             counters: &shared.counters,
+            witness: &shared.witness,
             give_up: &shared.give_up,
             wait: shared.wait,
         };

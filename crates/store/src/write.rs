@@ -38,6 +38,15 @@ pub enum Trouble {
         /// What to do about it.
         fix: String,
     },
+    /// A 400 that is not in the store's own form: a proxy's or a stranger's, for everything it is sent or for one line of the body. Pause, and blame a line only when it is refused alone, again and again, while others are taken.
+    /// Other lines of the body may or may not have been stored.
+    #[error("{why}; {fix}")]
+    Unexplained {
+        /// What happened.
+        why: String,
+        /// What to do about it when no line is to blame.
+        fix: String,
+    },
     /// The body is too large (413): send halves.
     #[error("{why}")]
     TooLarge {
@@ -51,6 +60,17 @@ pub enum Trouble {
         /// The store's words.
         why: String,
     },
+}
+
+impl Trouble {
+    /// The same about something that holds nobody's lines: no line is to blame, the settings are.
+    #[must_use]
+    pub fn of_our_own(self) -> Trouble {
+        match self {
+            Trouble::Unexplained { why, fix } => Trouble::Misconfigured { why, fix },
+            other => other,
+        }
+    }
 }
 
 /// A generation as the store remembers it, for a processor that has lost its ledger.

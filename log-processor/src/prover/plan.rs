@@ -35,6 +35,8 @@ pub(super) struct Plan {
     pub(super) piece_percent: u64,
     pub(super) garbage_percent: u64,
     pub(super) poison_percent: u64,
+    /// A proxy before the store refuses bad lines in words of its own, and so many bodies for no reason; at the end of a run it is gone.
+    pub(super) proxy_mood_percent: Option<u64>,
     /// Every file begins with the same line.
     pub(super) header: bool,
     /// By so much that line is longer than others.
@@ -116,6 +118,7 @@ impl Plan {
             hole_bytes: 0,
             piece_percent: chance.pick(&[0, 20, 50]),
             garbage_percent: sometimes(chance, 40, 30),
+            proxy_mood_percent: None,
             poison_percent: if embedded { 0 } else { sometimes(chance, 25, 15) },
             header,
             header_more_bytes: 0,

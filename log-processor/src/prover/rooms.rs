@@ -80,6 +80,7 @@ impl Rooms {
             memory: Arc::new(RequestMemory::of(2, plan.batch_lines)),
             body_bytes: 0,
             readback: Arc::default(),
+            witness: Default::default(),
             give_up: CancellationToken::new(),
             wait: wait_a_little,
         });

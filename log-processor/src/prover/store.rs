@@ -128,6 +128,11 @@ impl World {
             return Err(Trouble::TooLarge { why: "413".to_owned() });
         }
         let refused = lines.iter().any(|line| line.contains("poison"));
+        let proxy = self.plan.proxy_mood_percent.filter(|_| !self.quiet);
+        if proxy.is_some_and(|percent| refused || self.chance.percent(percent)) {
+            let (why, fix) = ("<html>400".to_owned(), "look at the proxy".to_owned());
+            return Err(Trouble::Unexplained { why, fix });
+        }
         // A refused body may have been stored in part.
         let stores = !refused || self.chance.percent(50);
         for line in lines.iter().filter(|line| stores && !line.contains("poison")) {

@@ -257,11 +257,28 @@ fn violated_in_the_middle_of_a_read(seed: u64) -> Option<Violation> {
     drive::run_world(world, |_| vec![]).violation
 }
 
+/// A proxy before the store refuses bad lines in words of its own; in two seeds of three it refuses others too, by chance.
+fn violated_behind_a_proxy(seed: u64) -> Option<Violation> {
+    let world = drive::world_of(seed, |plan| {
+        plan.calm(false);
+        (plan.poison_percent, plan.proxy_mood_percent) = (10, Some([0, 30, 100][seed as usize % 3]));
+        (plan.actions, plan.act_percent, plan.budget_bytes) = (60, 3, 1 << 16);
+    });
+    let lives = |world: &mut World| (0..2).map(|_| world.chance.between(1, 2000)).collect();
+    drive::run_world(world, lives).violation
+}
+
+#[test]
+fn x1_no_line_is_rejected_for_a_proxys_mood() {
+    assert_eq!((0..300).find_map(violated_behind_a_proxy), None);
+}
+
 /// What a seed shows: in the world that it makes, or in a rare one that a bug needs.
 fn violated_at(mutation: Mutation, seed: u64) -> Option<Violation> {
     match mutation {
         Mutation::NulsAreContent => violated_behind_holes(seed),
         Mutation::NoCompareBefore => violated_behind_long_lines(seed),
+        Mutation::RejectOnOneSighting => violated_behind_a_proxy(seed),
         Mutation::NoCompareAfter => violated_in_the_middle_of_a_read(seed),
         _ => drive::run(seed, false).violation,
     }

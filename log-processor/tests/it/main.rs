@@ -4,6 +4,7 @@ mod files;
 mod globs;
 mod harness;
 mod once;
+mod proxy;
 mod readback;
 mod replay;
 mod rotation;

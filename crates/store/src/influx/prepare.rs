@@ -225,7 +225,7 @@ fn not_answered(error: RequestError, http: &Http) -> Trouble {
                 Trouble::Refused { why } | Trouble::TooLarge { why } => {
                     Trouble::Misconfigured { why, fix: NO_INFLUXDB.to_owned() }
                 }
-                trouble => trouble,
+                trouble => trouble.of_our_own(),
             }
         }
         RequestError::ReqwestProcessing { source } if !source.is_decode() => Trouble::TryLater {

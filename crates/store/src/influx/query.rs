@@ -68,7 +68,7 @@ impl From<AskError> for Trouble {
                     fix: "check that INFLUXDB_URL is the address of an InfluxDB 2 that answers Flux"
                         .to_owned(),
                 },
-                trouble => trouble,
+                trouble => trouble.of_our_own(),
             },
         }
     }
@@ -91,7 +91,9 @@ impl From<AskError> for ReadError {
             }
             refused @ AskError::Refused(_) => match Trouble::from(refused) {
                 Trouble::TryLater { why, after } => ReadError::Away { why, retry_after: after },
-                Trouble::Misconfigured { why, fix } => ReadError::Misconfigured { why, fix },
+                Trouble::Misconfigured { why, fix } | Trouble::Unexplained { why, fix } => {
+                    ReadError::Misconfigured { why, fix }
+                }
                 Trouble::TooLarge { why } | Trouble::Refused { why } => {
                     ReadError::Away { why, retry_after: None }
                 }

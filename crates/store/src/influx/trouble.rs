@@ -15,8 +15,14 @@ pub(super) fn trouble(refusal: Refusal) -> Trouble {
     };
     let misconfigured = |fix: &str| Trouble::Misconfigured { why: said.clone(), fix: fix.to_owned() };
     match status.as_u16() {
-        // A 400 that is not in InfluxDB's words is a proxy's or a stranger's (plain http on an https port, say): dropping lines for it would lose them all.
         400 if is_json => Trouble::Refused { why: said },
+        // A 400 that is not in InfluxDB's words is a proxy's or a stranger's (plain http on an https port, say): dropping lines for it could lose them all.
+        400 => Trouble::Unexplained {
+            why: said,
+            fix:
+                "check that INFLUXDB_URL is the address of an InfluxDB 2, and what a proxy before it refuses"
+                    .to_owned(),
+        },
         401 => misconfigured("check the token (DOCKER_INFLUXDB_INIT_ADMIN_TOKEN)"),
         403 => misconfigured("give the token leave to write this bucket"),
         404 => misconfigured(
@@ -70,6 +76,10 @@ mod tests {
                 assert!(!fix.is_empty());
                 "misconfigured"
             }
+            Trouble::Unexplained { fix, .. } => {
+                assert!(!fix.is_empty());
+                "unexplained"
+            }
             Trouble::TooLarge { .. } => "too large",
             Trouble::Refused { why } => {
                 assert!(why.contains(&words.replace('t', "***")), "{why}");
@@ -82,8 +92,8 @@ mod tests {
     fn answers_are_told_apart_by_what_must_be_done_next() {
         for (status, words, is_json, expected) in [
             (400, "unable to parse 'x'", true, "refused"),
-            (400, "<html>The plain HTTP request was sent to HTTPS port", false, "misconfigured"),
-            (400, "", false, "misconfigured"),
+            (400, "<html>The plain HTTP request was sent to HTTPS port", false, "unexplained"),
+            (400, "", false, "unexplained"),
             (401, "unauthorized access", true, "misconfigured"),
             (403, "forbidden", true, "misconfigured"),
             (404, "bucket \"x\" not found", true, "misconfigured"),

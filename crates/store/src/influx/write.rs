@@ -65,7 +65,7 @@ impl InfluxRequests {
     async fn post_own(&self, body: Vec<u8>) -> Result<(), Trouble> {
         self.post(Bytes::from(body)).await.map_err(|trouble| match trouble {
             Trouble::Refused { why } | Trouble::TooLarge { why } => own_refused(why),
-            other => other,
+            other => other.of_our_own(),
         })
     }
 }
@@ -169,7 +169,7 @@ impl RequestStore for InfluxRequests {
         cells.iter().for_each(|cell| line_protocol::push_statistics(cell, &mut body));
         match self.post(Bytes::from(body)).await {
             Err(Trouble::Refused { why }) => Err(own_refused(why)),
-            answer => answer,
+            answer => answer.map_err(Trouble::of_our_own),
         }
     }
 
