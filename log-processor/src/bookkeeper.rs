@@ -19,8 +19,8 @@ use crate::ledger_port::{LedgerPort, RealTime, Time};
 use crate::lines::Settled;
 use crate::mutation::{Mutation, mutated};
 use crate::statements::Statements;
-use crate::tail::identity::mark_segment;
 use crate::to_ledger::{Durable, Lost, ToLedger, answer};
+use crate::trail::Trail;
 
 /// What may wait in memory for a commit, whatever the last one cost.
 pub(crate) const COMMIT_BYTES: usize = 8 << 20;
@@ -83,8 +83,8 @@ pub struct Bookkeeper<L, T> {
     seen: HashMap<GenerationId, (PathBuf, (u64, u64))>,
     /// Marks that moved since the last commit: told once they are durable.
     moved: HashMap<GenerationId, u64>,
-    /// The last bytes that were settled, from which the marker is made.
-    last_bytes: HashMap<GenerationId, Vec<u8>>,
+    /// What is remembered of what has settled.
+    trails: HashMap<GenerationId, Trail>,
     /// The oldest look whose places have not all settled: when, and up to where each generation was handed on.
     look: Option<(i64, HashMap<GenerationId, u64>)>,
     /// All later looks together.
@@ -117,7 +117,7 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
             finishing: HashMap::new(),
             seen: HashMap::new(),
             moved: HashMap::new(),
-            last_bytes: HashMap::new(),
+            trails: HashMap::new(),
             look: None,
             next_look: None,
             as_of_micros,
@@ -255,8 +255,8 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
             self.frontier.settle(piece, |piece| passed.push(piece));
         }
         for mut piece in passed {
-            let last = self.last_bytes.entry(piece.span.generation).or_default();
-            mark_segment(last, &mut piece.segment);
+            let wraps = self.trails.entry(piece.span.generation).or_default().pass(&mut piece.segment);
+            self.surroundings.counters.key_wraps.inc_by(wraps);
             if mutated(Mutation::PositionWithoutCells) {
                 piece.segment.requests = BatchRequests::default();
             }
@@ -305,7 +305,7 @@ impl<L: LedgerPort, T: Time> Bookkeeper<L, T> {
                 self.persist(|ledger| ledger.add_lost_bytes(&source, reason, bytes))?;
             }
             self.frontier.forget(id);
-            self.last_bytes.remove(&id);
+            self.trails.remove(&id);
             self.dirty = true;
         }
         Ok(())

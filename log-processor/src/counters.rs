@@ -40,6 +40,12 @@ pub struct Counters {
     pub copytruncate_windows: Counter,
     /// Compressed logs that could not be read.
     pub gzip_damaged: Counter,
+    /// Seconds whose lines stand a gigabyte or more apart in one file: their keys may repeat.
+    pub key_wraps: Counter,
+    /// Last lines that were taken without their newline.
+    pub unterminated: Counter,
+    /// Notifications that were lost because too many came at once.
+    pub notify_overflows: Counter,
 }
 
 impl Default for Counters {
@@ -61,6 +67,9 @@ impl Default for Counters {
             identity_resets: Counter::default(),
             copytruncate_windows: Counter::default(),
             gzip_damaged: Counter::default(),
+            key_wraps: Counter::default(),
+            unterminated: Counter::default(),
+            notify_overflows: Counter::default(),
         }
     }
 }
@@ -121,6 +130,21 @@ impl Counters {
             "copytruncate_windows",
             "Truncations after a copy: what was written between the two is unknowable",
             self.copytruncate_windows.clone(),
+        );
+        registry.register(
+            "key_wrap",
+            "Seconds whose lines stand 1e9 bytes or more apart in one file: lines of it may overwrite each other in InfluxDB",
+            self.key_wraps.clone(),
+        );
+        registry.register(
+            "unterminated_lines",
+            "Last lines of files that ended without a newline, taken as they were",
+            self.unterminated.clone(),
+        );
+        registry.register(
+            "notify_overflows",
+            "Times that notifications were lost because too many came at once; everything was looked at then",
+            self.notify_overflows.clone(),
         );
         registry.register(
             "gzip_damaged",

@@ -45,6 +45,7 @@ pub mod span;
 pub mod statements;
 pub mod tail;
 pub mod to_ledger;
+pub mod trail;
 pub mod verify;
 pub mod wake;
 pub mod worker;

@@ -308,7 +308,7 @@ fn make_tail<S: RequestStore>(
     mode: Mode,
 ) -> Tail {
     let runtime = tokio::runtime::Handle::current();
-    let (wake, watch) = wake();
+    let (wake, watch) = wake(common.counters.notify_overflows.clone());
     let journal = StoreJournal {
         store: Arc::clone(&common.store),
         health: Arc::clone(&common.health),

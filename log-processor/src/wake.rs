@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use notify::event::{EventKind, ModifyKind};
 use notify::{Event, RecursiveMode, Watcher};
+use prometheus_client::metrics::counter::Counter;
 
 use crate::tail::names::rotated;
 use crate::tail::ports::Watch;
@@ -54,6 +55,8 @@ type Names = HashMap<OsString, Vec<PathBuf>>;
 /// What the handler of notify's thread shares with us.
 #[derive(Debug, Default)]
 struct Shared {
+    /// Notifications that were lost because too many came at once.
+    overflows: Counter,
     hints: Mutex<Hints>,
     names: Mutex<Names>,
     /// Watched folders.
@@ -96,11 +99,11 @@ impl std::fmt::Debug for FolderWatch {
     }
 }
 
-/// A watch that watches nothing yet, and the place where its hints are waited for. Without inotify (its limits, an odd file system) it says so once and the regular looks do the work.
-pub fn wake() -> (Wake, FolderWatch) {
+/// A watch that watches nothing yet, and the place where its hints are waited for. Without inotify (its limits, an odd file system) it says so once and the regular looks do the work. Overflows are counted.
+pub fn wake(overflows: Counter) -> (Wake, FolderWatch) {
     let (sender, signal) = sync_channel(1);
     let waker = Waker(sender);
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared { overflows, ..Shared::default() });
     let (handler_waker, handler_shared) = (waker.clone(), Arc::clone(&shared));
     let handler = move |event: notify::Result<Event>| {
         if handler_shared.note(event.as_ref().ok()) {
@@ -151,6 +154,8 @@ impl Watch for FolderWatch {
         lock(&self.shared.watched).insert(folder.to_owned());
         match watcher.watch(folder, RecursiveMode::NonRecursive) {
             Ok(()) => tracing::debug!(folder = %folder.display(), "watching"),
+            // Mostly one of inotify's limits (`max_user_watches`), which others use up too. One instance and one watch for each folder are all that we ask for, and to go without is no reason to end:
+            // what grows unannounced is found by the looks, counted, and polled for ([`Watchfulness`]).
             Err(error) => {
                 tracing::warn!(folder = %folder.display(), %error, "folder cannot be watched, looking at it regularly instead")
             }
@@ -184,6 +189,9 @@ impl Shared {
     /// Notes what an event can mean; an error means that anything may have happened. True when there is something to be looked at.
     fn note(&self, event: Option<&Event>) -> bool {
         let Some(event) = event.filter(|event| !event.need_rescan() && !event.paths.is_empty()) else {
+            if event.is_some_and(Event::need_rescan) {
+                self.overflows.inc();
+            }
             lock(&self.hints).everything = true;
             return true;
         };

@@ -40,7 +40,7 @@ impl Follower {
                 && open.look(clock).map_err(|error| Interrupted::Io(open.path.clone(), error))? == Got::End
                 && open.is_over(clock)
                 && let Some(piece) = open.splitter.finish()
-                && !self.hand_on(index, at, piece)?
+                && !self.hand_on_unterminated(index, at, piece)?
             {
                 return Ok(()); // The open generations are others now.
             }
@@ -52,9 +52,16 @@ impl Follower {
     /// Takes the unfinished last line of an open file, as if it were whole. False when the file changed meanwhile.
     pub fn take_last(&mut self, index: usize, at: usize) -> Result<bool, Interrupted> {
         let piece = self.state.logs[index].open[at].splitter.finish();
-        let taken = piece.map_or(Ok(true), |piece| self.hand_on(index, at, piece))?;
+        let taken = piece.map_or(Ok(true), |piece| self.hand_on_unterminated(index, at, piece))?;
         self.send()?;
         Ok(taken)
+    }
+
+    /// Hands on a last line without its newline.
+    fn hand_on_unterminated(&mut self, index: usize, at: usize, piece: Piece) -> Result<bool, Interrupted> {
+        let handed = self.hand_on(index, at, piece)?;
+        self.with.counters.unterminated.inc_by(u64::from(handed));
+        Ok(handed)
     }
 
     /// Hands on one piece. False when the file changed under it: nothing was handed on, and the log's open generations are others now.

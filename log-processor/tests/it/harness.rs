@@ -170,8 +170,30 @@ impl Running {
 
     /// SIGHUP.
     pub(crate) fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
+    /// A signal, by its name.
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
-        assert!(Command::new("kill").args(["-HUP", &pid]).status().expect("kill runs").success());
+        assert!(
+            Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill runs").success()
+        );
+    }
+
+    /// A metric that has no labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let (_, metrics) = self.get("/metrics");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&format!("tailgauge_{name} ")));
+        value.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).parse().expect("its value is a number")
+    }
+
+    /// Waits until a metric without labels has at least this value.
+    pub(crate) fn until_metric(&self, name: &str, least: f64) {
+        eventually(&format!("{name} is {least} or more"), || {
+            let value = self.metric(name);
+            if value >= least { Ok(()) } else { Err(format!("{value}\n{}", self.log())) }
+        });
     }
 
     /// SIGTERM; returns the exit code.

@@ -12,4 +12,5 @@ mod statistics;
 mod stop;
 mod store_faults;
 mod verify;
+mod watching;
 mod wiped;
