@@ -168,7 +168,8 @@ impl Open {
         if self.handed > 0 || self.generation.start.get().is_some() { (0, 0) } else { self.first.mark() }
     }
 
-    /// Whether it was renamed away or removed, is read to its end, and nobody has written to it for a while.
+    /// Whether it was renamed away or removed, is read to its end, and nobody has written to it for a while. Only then it is closed: a file that was deleted takes its room on the disk for so long, and no longer; one with
+    /// unread bytes is never closed by a timer, since nobody could read them again.
     pub fn is_over(&self, clock: Clock) -> bool {
         if mutated(Mutation::DropRotatedOnTimer) {
             return !self.active && age(clock, self.stat) >= Duration::from_secs(1);

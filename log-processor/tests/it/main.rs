@@ -8,6 +8,7 @@ mod proxy;
 mod readback;
 mod replay;
 mod rotation;
+mod signals;
 mod statistics;
 mod stop;
 mod store_faults;
