@@ -2,7 +2,7 @@
 
 use log_processor::lines::Content;
 use log_processor::reading::{Place, TimeLimits, line_ranges, read_line};
-use log_processor::tail::splitter::{Piece, Splitter};
+use log_processor::tail::splitter::{Bounds, Piece, Splitter};
 use logline::{LineParser, Reason, strip_byte_order_mark};
 use store::{KeyStart, point_time_nanos};
 
@@ -12,7 +12,8 @@ pub use crate::line::TOKENS;
 
 /// This byte, which no UTF-8 has, stands for many of the byte before it: so a short input can make a line that is too long, or a hole.
 const MANY: u8 = 0xFE;
-const MANY_BYTES: usize = (1 << 20) + 4096;
+/// With the product's bounds a line that is too long is a megabyte, and few can be tried; with small ones, in the same proportion, as many as of others.
+const SMALL: Bounds = Bounds { line_bytes: 1024, hole_bytes: 64 };
 /// Where the generation begins in the key sequence.
 const START: KeyStart = KeyStart(123_456_789);
 /// Lines older than this are rejected.
@@ -24,19 +25,33 @@ type Outcome = (u64, Result<i64, Reason>);
 /// The first four bytes say how the rest is cut on its way in.
 pub fn accounted(bytes: &[u8]) {
     let Some((cuts, body)) = bytes.split_first_chunk::<4>() else { return };
-    holds(body, *cuts);
+    holds(body, *cuts, Bounds::default());
 }
 
 /// The same with a line that is too long, or a long hole, in it.
 pub fn accounted_long(bytes: &[u8]) {
     let Some((cuts, body)) = bytes.split_first_chunk::<4>() else { return };
-    if let Some(file) = unfold(body) {
-        holds(&file, *cuts);
+    let bounds = Bounds::default();
+    if let Some(file) = unfold(body, bounds) {
+        holds(&file, *cuts, bounds);
     }
 }
 
-fn holds(file: &[u8], cuts: [u8; 4]) {
-    let expected = plainly(file);
+/// The same with small bounds. In the way in which lines of a file are too long, only shorter.
+pub fn accounted_bounds(bytes: &[u8]) {
+    let Some((cuts, body)) = bytes.split_first_chunk::<4>() else { return };
+    let unfolded = unfold(body, SMALL);
+    let file = unfolded.as_deref().unwrap_or(body);
+    // A hole behind a byte order mark is the one that is not known as a hole: nobody writes it.
+    if !file.starts_with(b"\xef\xbb\xbf\0") {
+        holds(file, *cuts, SMALL);
+    }
+}
+
+fn holds(file: &[u8], cuts: [u8; 4], bounds: Bounds) {
+    let expected = plainly(file, bounds);
+    let pieces = |parts: &[&[u8]]| pieces(parts, bounds);
+    let outcomes = |pieces: &[Piece]| outcomes(pieces, bounds);
     let whole = outcomes(&pieces(&[file]));
     assert_eq!(whole, expected, "C1: lines in are not lines stored and rejected");
     let parts = cut(file, u32::from_le_bytes(cuts));
@@ -49,12 +64,12 @@ fn holds(file: &[u8], cuts: [u8; 4]) {
 }
 
 /// None when nothing in it stands for much: that would be a short input.
-fn unfold(body: &[u8]) -> Option<Vec<u8>> {
+fn unfold(body: &[u8], bounds: Bounds) -> Option<Vec<u8>> {
     let at = body.iter().position(|byte| *byte == MANY)?;
     let (before, after) = body.split_at(at);
     let last = *before.last().filter(|last| **last != b'\n')?;
     let mut file = before.to_vec();
-    file.resize(at + MANY_BYTES, last);
+    file.resize(at + bounds.line_bytes + 4096, last);
     file.extend_from_slice(&after[1..]);
     Some(file)
 }
@@ -77,8 +92,8 @@ fn cut(file: &[u8], mut number: u32) -> Vec<&[u8]> {
     parts
 }
 
-fn pieces(parts: &[&[u8]]) -> Vec<Piece> {
-    let mut splitter = Splitter::new(0);
+fn pieces(parts: &[&[u8]], bounds: Bounds) -> Vec<Piece> {
+    let mut splitter = Splitter::bounded(0, bounds);
     let mut pieces = Vec::new();
     let mut pushed = 0;
     for part in parts {
@@ -94,7 +109,15 @@ fn pieces(parts: &[&[u8]]) -> Vec<Piece> {
     pieces
 }
 
-fn outcomes(pieces: &[Piece]) -> Vec<Outcome> {
+/// Whether a line is longer than these bounds allow, by the parser's rule: without a byte order mark, NULs before it, and a carriage return.
+fn is_too_long(line: &[u8], offset: u64, bounds: Bounds) -> bool {
+    let line = if offset == 0 { strip_byte_order_mark(line) } else { line };
+    let hole = line.iter().take_while(|byte| **byte == 0).count();
+    let line = &line[hole..];
+    line.strip_suffix(b"\r").unwrap_or(line).len() > bounds.line_bytes
+}
+
+fn outcomes(pieces: &[Piece], bounds: Bounds) -> Vec<Outcome> {
     let mut parser = LineParser::default();
     let limits = TimeLimits { oldest: OLDEST_SECOND, future: i64::MAX };
     let mut outcomes = Vec::new();
@@ -105,6 +128,10 @@ fn outcomes(pieces: &[Piece]) -> Vec<Outcome> {
         }
         for (start, end) in line_ranges(&piece.bytes) {
             let place = Place { source: "main", start: Some(START), offset: piece.start + start as u64 };
+            if is_too_long(&piece.bytes[start..end], place.offset, bounds) {
+                outcomes.push((place.offset, Err(Reason::TooLong)));
+                continue;
+            }
             let outcome = match read_line(&piece.bytes, start..end, place, &mut parser, limits) {
                 Ok(line) => {
                     let stored = line.stored(&piece.bytes);
@@ -129,7 +156,7 @@ fn outcomes(pieces: &[Piece]) -> Vec<Outcome> {
 }
 
 /// The same from the rules alone: split at newlines, every line by the plain parser.
-fn plainly(file: &[u8]) -> Vec<Outcome> {
+fn plainly(file: &[u8], bounds: Bounds) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     let mut offset = 0;
     for line in file.split_inclusive(|byte| *byte == b'\n') {
@@ -138,6 +165,9 @@ fn plainly(file: &[u8]) -> Vec<Outcome> {
         // Cheap, since the plain parser takes its time with a long line.
         let hole = text.iter().take_while(|byte| **byte == 0).count();
         let outcome = match plain::parse(&text[hole..]) {
+            _ if is_too_long(line.strip_suffix(b"\n").unwrap_or(line), offset, bounds) => {
+                Err(Reason::TooLong)
+            }
             Ok((second, ..)) if second < OLDEST_SECOND => Err(Reason::Retention),
             Ok((second, ..)) => {
                 let time = logline::LogTime { second, nanos: 0, ambiguous: false };

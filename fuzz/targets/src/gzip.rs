@@ -44,7 +44,9 @@ impl LogFile for Memory {
 /// Any bytes as a `.gz`: what is called whole reads, from any place, as another reader reads it.
 pub fn gzip(bytes: &[u8]) {
     let Some((&cut, file)) = bytes.split_first() else { return };
-    check(file, usize::from(cut) + 1);
+    check(file, usize::from(cut) + 1, |length| {
+        vec![0, length / 2, length.saturating_sub(3), length / 3, length, length + 9]
+    });
 }
 
 /// A good file of these lines, cut or with one bit flipped at a place that the first bytes choose: never whole, unless it reads as it did.
@@ -57,16 +59,18 @@ pub fn gzip_spoiled(bytes: &[u8]) {
     if level >= 128 {
         file.extend(compressed(second, compression));
     }
-    assert_eq!(check(&file, usize::from(cut) + 1).as_deref(), Some(text), "a whole file reads otherwise");
+    // The other target reads from every place; here it is the judgement that counts.
+    let check = |file: &[u8]| check(file, usize::from(cut) + 1, |length| vec![length / 2]);
+    assert_eq!(check(&file).as_deref(), Some(text), "a whole file reads otherwise");
     let place = (usize::from(at) << 8 | usize::from(by)) % file.len();
     if how % 4 == 0 {
         file.truncate(place);
-        let read = check(&file, usize::from(cut) + 1);
+        let read = check(&file);
         // Files put one behind the other are one: cut just there it is whole, and shorter.
         assert_eq!(read.as_deref(), (place == border).then_some(first), "cut at {place}: taken for whole");
     } else {
         file[place] ^= 1 << (how % 8);
-        let read = check(&file, usize::from(cut) + 1);
+        let read = check(&file);
         assert!(
             read.is_none_or(|read| read == text),
             "bit {} of byte {place} flipped: taken for whole, and reads otherwise",
@@ -81,8 +85,8 @@ fn compressed(text: &[u8], compression: Compression) -> Vec<u8> {
     encoder.finish().expect("a Vec takes everything")
 }
 
-/// What a file that is called whole holds; None when it is not called whole.
-fn check(file: &[u8], read_bytes: usize) -> Option<Vec<u8>> {
+/// What a file that is called whole holds, read from these places too; None when it is not called whole.
+fn check(file: &[u8], read_bytes: usize, places: impl Fn(u64) -> Vec<u64>) -> Option<Vec<u8>> {
     let memory = Memory { bytes: file.to_vec(), read_bytes };
     let found = inspect(&mut memory.clone()).expect("memory can always be read");
     let mut text = Vec::new();
@@ -95,7 +99,7 @@ fn check(file: &[u8], read_bytes: usize) -> Option<Vec<u8>> {
     plainly.expect("another reader takes what is called whole");
     assert_eq!(length, text.len() as u64, "another length");
     let mut decompressed = Decompressed::new(Box::new(memory), length).expect("a file in memory");
-    for place in [0, length / 2, length.saturating_sub(3), length / 3, length, length + 9] {
+    for place in places(length) {
         let mut buffer = [0; 50];
         let read = read_full(&mut decompressed, &mut buffer, place).expect("it was called whole");
         let from = usize::try_from(place).expect("it is in memory").min(text.len());

@@ -29,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "line", run: line::line, tokens: line::TOKENS },
     Target { name: "accounted", run: accounted::accounted, tokens: accounted::TOKENS },
     Target { name: "accounted_long", run: accounted::accounted_long, tokens: accounted::TOKENS },
+    Target { name: "accounted_bounds", run: accounted::accounted_bounds, tokens: accounted::TOKENS },
     Target { name: "gzip", run: gzip::gzip, tokens: gzip::TOKENS },
     Target { name: "gzip_spoiled", run: gzip::gzip_spoiled, tokens: line::TOKENS },
     Target { name: "env_file", run: settings::env_file, tokens: settings::TOKENS },

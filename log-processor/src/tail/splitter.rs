@@ -13,6 +13,9 @@ use crate::reading::REJECT_KEPT_BYTES;
 /// The NULs before a line are kept up to here: so few that they cannot make a line of the usual length too long.
 const HOLE_KEPT_BYTES: usize = 64 << 10;
 
+/// A byte order mark and a carriage return belong to no line.
+const UNCOUNTED_BYTES: usize = 4;
+
 /// Whole lines, with the place of their first byte and the place after their last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -39,12 +42,33 @@ pub struct Splitter {
     passing_over: Option<Vec<u8>>,
     /// The line begins with a run of NUL bytes, the hole of a copytruncate, that was too long to be kept: its NULs are dropped, its place stays.
     in_hole: bool,
+    bounds: Bounds,
+}
+
+/// What is kept of a line that is not at its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The longest line.
+    pub line_bytes: usize,
+    /// The longest run of NULs before it.
+    pub hole_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { line_bytes: LineParser::LINE_MAX_BYTES, hole_bytes: HOLE_KEPT_BYTES }
+    }
 }
 
 impl Splitter {
     /// A splitter whose next byte stands at `start`, the beginning of a line.
     pub fn new(start: u64) -> Self {
-        Self { start, end: start, carry: Vec::new(), passing_over: None, in_hole: false }
+        Self::bounded(start, Bounds::default())
+    }
+
+    /// The same with other bounds: small ones make long lines short enough to try many.
+    pub fn bounded(start: u64, bounds: Bounds) -> Self {
+        Self { start, end: start, carry: Vec::new(), passing_over: None, in_hole: false, bounds }
     }
 
     /// The place of the first byte that has not left in a piece.
@@ -114,18 +138,24 @@ impl Splitter {
             }
             None => self.carry.extend_from_slice(data),
         }
-        if self.carry.len() > HOLE_KEPT_BYTES && self.carry[0] == 0 {
+        if self.carry.len() > self.bounds.hole_bytes && self.carry[0] == 0 {
             let hole = leading_nuls(&self.carry);
             self.in_hole = true;
             self.carry.drain(..hole);
             self.carry.shrink_to_fit();
         }
-        if self.carry.len() > LineParser::LINE_MAX_BYTES + 1 {
+        if self.is_too_long() {
             self.in_hole = false;
             self.carry.truncate(REJECT_KEPT_BYTES);
             self.carry.shrink_to_fit();
             self.passing_over = Some(std::mem::take(&mut self.carry));
         }
+    }
+
+    /// Whether the unfinished line is too long whatever follows: also without what does not count, so that the lines are the same however their bytes arrive.
+    fn is_too_long(&self) -> bool {
+        let most = self.bounds.line_bytes + UNCOUNTED_BYTES;
+        self.carry.len() > most && self.carry.len() - leading_nuls(&self.carry) > most
     }
 
     /// Goes on with a line behind a hole. It leaves as a piece of its own, since its bytes are fewer than its span; returns what follows it.
@@ -262,6 +292,21 @@ mod tests {
         assert_eq!((pieces[0].start, pieces[0].end, pieces[0].content), (0, long, Content::TooLong));
         assert_eq!(pieces[0].bytes.len(), REJECT_KEPT_BYTES);
         assert_eq!((pieces[1].start, &pieces[1].bytes[..]), (long, &b"next\n"[..]));
+    }
+
+    /// A line of the greatest length behind a few NULs was too long when it arrived in two parts, and was not when it arrived in one.
+    #[test]
+    fn t1_nuls_before_a_line_make_it_no_longer_however_it_arrives() {
+        let bounds = Bounds { line_bytes: 100, hole_bytes: 40 };
+        for (nuls, letters, is_kept) in [(0, 100, true), (30, 100, true), (39, 98, true), (30, 105, false)] {
+            let line = [vec![0; nuls], vec![b'x'; letters]].concat();
+            let (mut splitter, mut pieces) = (Splitter::bounded(0, bounds), Vec::new());
+            splitter.push(&line, &mut pieces);
+            splitter.push(b"\n", &mut pieces);
+            let content = if is_kept { Content::Lines } else { Content::TooLong };
+            assert_eq!((pieces.len(), pieces[0].content), (1, content), "{letters} behind {nuls} NULs");
+            assert_eq!((pieces[0].start, pieces[0].end), (0, line.len() as u64 + 1));
+        }
     }
 
     proptest! {

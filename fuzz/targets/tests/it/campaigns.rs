@@ -46,11 +46,12 @@ macro_rules! campaigns {
 campaigns! {
     line: MUTATIONS,
     accounted: MUTATIONS,
-    accounted_long: 2_000, // megabytes each
+    accounted_long: 2_000, // megabytes each; the same with smaller bounds:
+    accounted_bounds: MUTATIONS,
     gzip: MUTATIONS,
-    gzip_spoiled: 100_000, // compresses each,
+    gzip_spoiled: MUTATIONS,
     env_file: MUTATIONS,
-    settings: 10_000, // builds a command line each,
+    settings: MUTATIONS,
     log_file_path: MUTATIONS,
     csv: MUTATIONS,
     cell: MUTATIONS,
