@@ -6,6 +6,7 @@
 mod arrows;
 mod files;
 mod map;
+mod proofs;
 mod settings;
 mod sources;
 
