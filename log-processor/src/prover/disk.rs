@@ -19,6 +19,8 @@ pub(super) struct SimDisk(pub(super) Sim);
 struct SimFile {
     sim: Sim,
     serial: Serial,
+    /// Under which name it was opened.
+    path: String,
 }
 
 fn stat_of(files: &Files, serial: Serial) -> FileStat {
@@ -47,10 +49,21 @@ fn fail(sim: &Sim) -> io::Result<()> {
     Ok(())
 }
 
+/// The disk cannot read this file, and does not get better by itself; `asked`: it is only asked about it.
+fn fail_for_good(sim: &Sim, path: &str, asked: bool) -> io::Result<()> {
+    let mut world = sim.world();
+    if world.broken.is_some_and(|(broken, all)| path.starts_with(broken) && (all || !asked)) {
+        world.note(format_args!("EIO again: {path}"));
+        return Err(io::Error::other("input/output error"));
+    }
+    Ok(())
+}
+
 impl Disk for SimDisk {
     fn stat(&self, path: &Path) -> io::Result<Option<FileStat>> {
         self.0.step(format_args!("stat {}", path.display()));
         self.fail()?;
+        fail_for_good(&self.0, text(path), true)?;
         let world = self.0.world();
         Ok(world.files.at(text(path)).map(|serial| stat_of(&world.files, serial)))
     }
@@ -78,10 +91,11 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
         self.0.step(format_args!("open {}", path.display()));
         self.fail()?;
+        fail_for_good(&self.0, text(path), true)?;
         let mut world = self.0.world();
         let serial = world.files.at(text(path)).ok_or(io::ErrorKind::NotFound)?;
         world.files.get_mut(serial).tail_handles += 1;
-        Ok(Box::new(SimFile { sim: self.0.clone(), serial }))
+        Ok(Box::new(SimFile { sim: self.0.clone(), serial, path: text(path).to_owned() }))
     }
 
     fn clock(&self) -> Clock {
@@ -105,6 +119,7 @@ impl LogFile for SimFile {
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.sim.step(format_args!("read from {offset}"));
         fail(&self.sim)?;
+        fail_for_good(&self.sim, &self.path, false)?;
         let (in_two, short) = {
             let mut world = self.sim.world();
             let (slow, short) = (world.plan.slow_read_percent, world.plan.short_read_percent);
@@ -130,6 +145,7 @@ impl LogFile for SimFile {
     fn stat(&self) -> io::Result<FileStat> {
         self.sim.step(format_args!("fstat"));
         fail(&self.sim)?;
+        fail_for_good(&self.sim, &self.path, true)?;
         let world = self.sim.world();
         Ok(stat_of(&world.files, self.serial))
     }
@@ -137,6 +153,7 @@ impl LogFile for SimFile {
     fn data_from(&mut self, offset: u64) -> io::Result<Option<u64>> {
         self.sim.step(format_args!("data from {offset}"));
         fail(&self.sim)?;
+        fail_for_good(&self.sim, &self.path, false)?;
         let world = self.sim.world();
         // A copy may have been made without the hole, NUL by NUL.
         if self.serial.is_multiple_of(2) {

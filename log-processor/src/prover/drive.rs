@@ -25,7 +25,7 @@ use crate::tail::log::Surroundings;
 use crate::tail::starts::Starts;
 use crate::wake::Hints;
 
-const PATHS: [&str; 2] = ["/log/a.log", "/log/b.log"];
+pub(super) const PATHS: [&str; 2] = ["/log/a.log", "/log/b.log"];
 /// How long the last life is left in peace: longer than anything that tail waits for.
 const PEACE: Duration = Duration::from_secs(60);
 
@@ -62,6 +62,7 @@ pub(super) fn world_of(seed: u64, adjust: impl FnOnce(&mut Plan)) -> World {
         steps: 0,
         crash_at: None,
         outage: None,
+        broken: None,
         quiet: false,
         trace: None,
         begun: Default::default(),
@@ -114,7 +115,7 @@ pub(super) fn run_world(mut world: World, lives: impl FnOnce(&mut World) -> Vec<
     Report { violation, steps: world.steps, trace: world.trace.take().unwrap_or_default() }
 }
 
-fn violation_of(payload: Box<dyn Any + Send>) -> Violation {
+pub(super) fn violation_of(payload: Box<dyn Any + Send>) -> Violation {
     match payload.downcast::<Violation>() {
         Ok(violation) => *violation,
         Err(payload) => {
@@ -129,7 +130,7 @@ fn violation_of(payload: Box<dyn Any + Send>) -> Violation {
 }
 
 /// Runs something that may end with a panic, which is not printed: it is what we look for.
-fn caught<V>(act: impl FnOnce() -> V) -> Result<V, Box<dyn Any + Send>> {
+pub(super) fn caught<V>(act: impl FnOnce() -> V) -> Result<V, Box<dyn Any + Send>> {
     static QUIET: Once = Once::new();
     thread_local! { static INSIDE: std::cell::Cell<u32> = const { std::cell::Cell::new(0) }; }
     QUIET.call_once(|| {
@@ -212,7 +213,7 @@ fn stop(sim: &Sim, follower: &Follower) {
 }
 
 /// A life that ends by a crash, or by a stop, after so many steps.
-fn one_life(sim: &Sim, length: u64) {
+pub(super) fn one_life(sim: &Sim, length: u64) {
     let stops = {
         let mut world = sim.world();
         let (outage, percent) = (world.plan.outage_percent, world.plan.stop_percent);
@@ -291,7 +292,7 @@ fn end_life(sim: &Sim, ended: Option<Box<dyn Any + Send>>) {
 }
 
 /// Nothing happens any more; the processor runs until it has read everything, and stops.
-fn last_life(sim: &Sim) {
+pub(super) fn last_life(sim: &Sim) {
     {
         let mut world = sim.world();
         world.crash_at = None;

@@ -15,6 +15,7 @@
 //!
 //! `PROVER_SEED=n cargo test -p log-processor prover::one_seed -- --nocapture` shows one run step by step; `PROVER_SEEDS=n` makes the campaign longer.
 
+mod broken;
 mod chance;
 mod disk;
 mod drive;

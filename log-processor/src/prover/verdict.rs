@@ -4,7 +4,31 @@ use super::oracle::{Line, LineKind};
 use super::world::{World, violated};
 use crate::settings::StartAt;
 
+/// Lines that stand in files and are not where they belong, and the names of these files.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    pub(super) lines: Vec<u32>,
+    pub(super) names: Vec<String>,
+}
+
 impl World {
+    /// What of the files whose names begin so was not read. A line that was torn in two is nobody's whole line.
+    pub(super) fn unread_of(&self, beginning: &str) -> Unread {
+        let mut unread = Unread::default();
+        for (name, serial) in self.files.names.iter().filter(|(name, _)| name.starts_with(beginning)) {
+            let is_missing = |id: &u32| {
+                let line = &self.oracle.lines[*id as usize];
+                !line.torn && self.outcome(*id, line) == 0
+            };
+            let missing: Vec<u32> = self.lines_in(*serial).into_iter().filter(is_missing).collect();
+            if !missing.is_empty() {
+                unread.names.push(name.clone());
+                unread.lines.extend(missing);
+            }
+        }
+        unread
+    }
+
     /// X1 and B3, when everything has been read.
     pub(super) fn judge(&self) {
         self.kept.last().check();

@@ -74,6 +74,8 @@ pub(super) struct World {
     pub(super) crash_at: Option<u64>,
     /// What the store does not do in this life.
     pub(super) outage: Option<Outage>,
+    /// The disk fails for all files whose names begin so, for as long as this stands here; `true`: also when it is only asked about them.
+    pub(super) broken: Option<(&'static str, bool)>,
     /// Nothing acts any more: the run is at its end.
     pub(super) quiet: bool,
     pub(super) trace: Option<Vec<String>>,
